@@ -1,0 +1,141 @@
+# SPDX-License-Identifier: BSD-2-Clause
+#
+# One non-recursive Makefile.  Everything it makes lands in build/VARIANT/; the release variant is
+# also reachable as build/shakedown and build/libshakedown.so.  `make help` lists the goals.
+#
+#   CC=gcc|clang   V=1 shows commands   WERROR=1 turns warnings into errors   T=name runs one test
+#   VARIANT=release|asan|tsan|cov
+
+.DELETE_ON_ERROR:
+.SECONDARY:
+.SUFFIXES:
+MAKEFLAGS += --no-builtin-rules
+
+-include config.mak
+
+ifeq ($(origin CC),default)
+CC := gcc
+endif
+CLANG   ?= clang
+AR      ?= ar
+PYTHON  ?= /usr/bin/python3
+VARIANT ?= release
+PREFIX  ?= /usr/local
+BINDIR  ?= $(PREFIX)/bin
+LIBDIR  ?= $(PREFIX)/lib
+MANDIR  ?= $(PREFIX)/share/man
+PKGDIR  ?= $(LIBDIR)/pkgconfig
+VERSION := 0.1.0
+
+B := build/$(VARIANT)
+Q := $(if $(V),,@)
+say = $(if $(V),@:,@printf '  %-7s %s\n' $(1) $(2))
+
+WARN := -Wall -Wextra -Wstrict-prototypes -Wmissing-prototypes -Wshadow -Wno-unused-parameter -Wformat=2
+ifdef WERROR
+WARN += -Werror
+endif
+
+SAN.release :=
+SAN.asan    := -fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer
+SAN.tsan    := -fsanitize=thread
+SAN.cov     := --coverage
+SAN := $(SAN.$(VARIANT))
+
+BASE   := -std=gnu11 -O2 -g -fPIC -I. -I$(B)/gen -D_GNU_SOURCE -DSHAKEDOWN_VERSION='"$(VERSION)"' -DSHAKEDOWN_LIBDIR='"$(LIBDIR)"'
+# The guest: freestanding, general registers only, nothing of libc, unwind tables for blame.
+GUEST  := $(BASE) $(WARN) -DSHAKEDOWN_GUEST -ffreestanding -mgeneral-regs-only -fno-stack-protector -U_FORTIFY_SOURCE \
+	  -fvisibility=hidden -fasynchronous-unwind-tables -fexceptions -fno-common -ffunction-sections -fdata-sections \
+	  -fstack-usage -fno-optimize-sibling-calls
+GUEST_LD := -shared -nostdlib -Wl,-z,defs -Wl,--gc-sections -Wl,-z,relro -Wl,-z,now -Wl,-z,noexecstack \
+	  -Wl,--build-id -Wl,--hash-style=both -Wl,--unresolved-symbols=ignore-in-object-files
+HOST   := $(BASE) $(WARN) $(SAN)
+HOST_LD := $(SAN)
+HOST_LIBS := -ldw -lelf -ljansson
+
+# ---- what is built of what -------------------------------------------------------------------------
+
+GUEST_SRC := core/mem.c $(wildcard core/http/*.c core/websocket/*.c core/exchange/*.c) \
+	     core/trace/append.c core/trace/mask.c \
+	     $(wildcard shim/engine/*.c shim/libc/*.c)
+GUEST_ASM := $(wildcard shim/engine/*.S shim/libc/*.S)
+CORE_SRC  := $(filter-out core/mem.c,$(wildcard core/*.c core/*/*.c))
+TOOL_SRC  := $(filter-out tools/main.c,$(wildcard tools/*.c tools/*/*.c))
+
+GUEST_OBJ := $(GUEST_SRC:%.c=$(B)/guest/%.o) $(GUEST_ASM:%.S=$(B)/guest/%.o)
+CORE_OBJ  := $(CORE_SRC:%.c=$(B)/host/%.o)
+TOOL_OBJ  := $(TOOL_SRC:%.c=$(B)/host/%.o)
+MAIN_OBJ  := $(B)/host/tools/main.o
+
+LIB  := $(B)/libshakedown.so
+TOOL := $(B)/shakedown
+
+UNIT_SRC := $(wildcard tests/unit/test_*.c)
+UNIT     := $(UNIT_SRC:tests/unit/%.c=$(B)/tests/unit/%)
+PROG_SRC := $(wildcard tests/programs/*.c)
+PROG     := $(PROG_SRC:tests/programs/%.c=$(B)/tests/programs/%)
+FUZZ_SRC := $(wildcard tests/fuzz/fuzz_*.c)
+FUZZ     := $(FUZZ_SRC:tests/fuzz/%.c=build/fuzz/%)
+
+all: $(LIB) $(TOOL) links compile_commands.json ## build build/shakedown and build/libshakedown.so
+
+# The short names always mean the release variant.
+links: $(LIB) $(TOOL)
+ifeq ($(VARIANT),release)
+	@ln -sf release/shakedown build/shakedown
+	@ln -sf release/libshakedown.so build/libshakedown.so
+endif
+
+# ---- objects ---------------------------------------------------------------------------------------
+
+# Rebuild when the compiler or its flags change.
+$(B)/flags: FORCE
+	@mkdir -p $(@D)
+	@printf '%s\n' '$(CC) $(subst ',,$(GUEST) $(HOST))' > $@.new
+	@cmp -s $@.new $@ && rm -f $@.new || mv -f $@.new $@
+
+$(B)/guest/%.o: %.c $(B)/flags
+	@mkdir -p $(@D)
+	$(call say,CC,$<)
+	$(Q)$(CC) $(GUEST) -MMD -MP -c $< -o $@
+
+$(B)/guest/%.o: %.S $(B)/flags
+	@mkdir -p $(@D)
+	$(call say,AS,$<)
+	$(Q)$(CC) $(GUEST) -MMD -MP -c $< -o $@
+
+$(B)/host/%.o: %.c $(B)/flags
+	@mkdir -p $(@D)
+	$(call say,CC,$<)
+	$(Q)$(CC) $(HOST) -MMD -MP -c $< -o $@
+
+# ---- products --------------------------------------------------------------------------------------
+
+$(LIB): $(GUEST_OBJ) $(wildcard shim/libc/*.map)
+	$(call say,LD,$@)
+	$(Q)$(CC) $(GUEST) $(GUEST_LD) -Wl,-soname,libshakedown.so $(GUEST_OBJ) -o $@
+
+$(TOOL): $(MAIN_OBJ) $(TOOL_OBJ) $(CORE_OBJ)
+	$(call say,LD,$@)
+	$(Q)$(CC) $(HOST_LD) $^ -o $@ $(HOST_LIBS)
+
+$(UNIT): $(B)/tests/unit/%: tests/unit/%.c $(TOOL_OBJ) $(CORE_OBJ) $(B)/flags
+	@mkdir -p $(@D)
+	$(call say,TEST,$@)
+	$(Q)$(CC) $(HOST) -MMD -MP -MF $@.d $< $(TOOL_OBJ) $(CORE_OBJ) -o $@ $(HOST_LD) -lcmocka -lpthread $(if $(findstring differential,$@),-lhttp_parser) $(HOST_LIBS)
+
+# Victims and small servers: one file each, -O2 without frame pointers, with line tables.
+$(PROG): $(B)/tests/programs/%: tests/programs/%.c $(B)/flags
+	@mkdir -p $(@D)
+	$(call say,PROG,$@)
+	$(Q)$(CC) -std=gnu11 -O2 -g -fomit-frame-pointer -I. -D_GNU_SOURCE -Wall -Wextra $< -o $@ -lpthread -ldl
+
+build/fuzz/%: tests/fuzz/%.c $(CORE_SRC) $(wildcard core/*/*.h core/*/*.def)
+	@mkdir -p $(@D)
+	$(call say,FUZZ,$@)
+	$(Q)$(CLANG) $(BASE) -g -O1 -fsanitize=fuzzer,address,undefined $< $(CORE_SRC) -o $@
+
+-include $(shell find $(B) -name '*.d' 2>/dev/null)
+
+FORCE:
+.PHONY: all links FORCE

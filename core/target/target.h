@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: BSD-2-Clause
+ *
+ * target: what an ELF file is, judged from its bytes.  Every offset is checked: the file may be
+ * hostile.  Source: the ELF gABI (program headers, notes), ld.so(8), Go's debug/buildinfo format.
+ */
+#ifndef CORE_TARGET_TARGET_H
+#define CORE_TARGET_TARGET_H
+
+#include "core/core.h"
+
+enum target_kind {
+	TARGET_NOT_ELF,
+	TARGET_DYNAMIC,	     /* has PT_INTERP: a preload is loaded */
+	TARGET_STATIC,	     /* no PT_INTERP */
+	TARGET_STATIC_PIE,
+	TARGET_OTHER_ARCH,
+	TARGET_BROKEN,	     /* ELF whose headers contradict the file */
+};
+
+struct target {
+	enum target_kind kind;
+	bool go;		 /* Go build info present */
+	bool musl;		 /* interpreter is musl's */
+	bool pie;
+	bool has_needed;	 /* at least one DT_NEEDED */
+	bool stripped;		 /* no .symtab */
+	uint16_t machine;	 /* e_machine */
+	uint8_t elf_class;	 /* 1: 32-bit, 2: 64-bit */
+	char interp[256];	 /* "" when none */
+	char go_version[32];	 /* "go1.19.8", "" unknown */
+};
+
+/* Look at the file's bytes (the whole file, mapped). Returns false when it is no ELF at all. */
+bool target_examine(struct span file, struct target *ret);
+
+/* "#! interpreter [argument]": fills both (NUL-terminated, "" when absent). */
+bool target_script(struct span file, char interp[256], char arg[256]);
+
+const char *target_machine_name(uint16_t machine);
+
+#endif

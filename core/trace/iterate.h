@@ -1,0 +1,56 @@
+/* SPDX-License-Identifier: BSD-2-Clause
+ *
+ * trace/iterate: read the bytes of a trace, whoever wrote them.  Every offset is checked; hostile,
+ * truncated and half-written files end in an error or in fewer records, never in a bad access.
+ */
+#ifndef CORE_TRACE_ITERATE_H
+#define CORE_TRACE_ITERATE_H
+
+#include "core/trace/layout.h"
+
+enum trace_error {
+	TRACE_OK,
+	TRACE_ERR_SHORT,    /* smaller than a header */
+	TRACE_ERR_MAGIC,    /* not a trace */
+	TRACE_ERR_ENDIAN,   /* written on a machine of the other byte order */
+	TRACE_ERR_NEWER,    /* version or feature bits this reader does not know */
+	TRACE_ERR_LAYOUT,   /* offsets that contradict the file's size */
+};
+const char *trace_error_text(enum trace_error e);
+
+/* Check a header. len may be shorter than header.file_size (a truncated copy): records beyond it do
+ * not exist for the iterator. */
+enum trace_error trace_check(const void *file, size_t len);
+
+struct trace_iter {
+	const uint8_t *file;
+	size_t len;
+	uint64_t at;	  /* file offset of the next record */
+	uint64_t end;	  /* end of the current half */
+	uint8_t order[2]; /* halves, older first */
+	uint8_t half;	  /* index into order, 2: done */
+	uint32_t ordinal; /* of the last record returned, from 1 */
+	uint32_t holes;	  /* reserved or zero gaps passed over */
+	uint32_t broken;  /* halves given up because a word made no sense */
+};
+
+void trace_iter_init(struct trace_iter *it, const void *file, size_t len);
+
+/* The next published record, whose fixed part and declared trailing bytes all lie inside it; NULL at
+ * the end.  May be called again later on a growing file. */
+const struct trace_record *trace_next(struct trace_iter *it);
+
+/* Walk the segments of a DATA record: *at starts at 0. False at the end. */
+bool trace_segment_next(const struct trace_data *d, uint32_t *at, uint32_t *ret_rel,
+			struct span *ret_bytes);
+
+/* Rows of the side tables; NULL when out of range. */
+const struct trace_module *trace_module_at(const void *file, size_t len, uint32_t i);
+const struct trace_route *trace_route_at(const void *file, size_t len, uint32_t i);
+const struct trace_connection *trace_connection_at(const void *file, size_t len, uint32_t i);
+
+const char *trace_kind_name(unsigned kind);
+const char *trace_reason_text(uint64_t one_bit);
+const char *trace_reason_name(uint64_t one_bit);
+
+#endif

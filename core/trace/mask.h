@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: BSD-2-Clause
+ *
+ * trace/mask: copy bytes while blotting out secrets, byte for byte, so that offsets stay true.
+ *
+ * Incremental (any split gives the same output) and conservative: what cannot be told apart from a
+ * secret is masked.  Masked bytes become '*'.
+ * In heads: Authorization (scheme kept), Proxy-Authorization, values of Cookie and Set-Cookie (names
+ * kept), X-Api-Key, X-Auth-*, bearer-like entries of Sec-WebSocket-Protocol, URL userinfo and
+ * token/key/sig/code-like query values in the request line, Location and Referer.
+ * In text and bodies: "Bearer x", user:pass@ in URLs, and values of secret-like keys (key=value,
+ * "key": "value").
+ */
+#ifndef CORE_TRACE_MASK_H
+#define CORE_TRACE_MASK_H
+
+#include "core/core.h"
+
+enum mask_kind {
+	MASK_HEAD, /* an HTTP head from its first byte */
+	MASK_TEXT, /* a log line or a body */
+};
+
+struct masker { /* at most 48 bytes; copy it freely */
+	uint8_t state[48];
+};
+
+void mask_init(struct masker *m, enum mask_kind kind);
+
+/* dst and src do not overlap; n bytes each. */
+void mask_copy(struct masker *m, uint8_t *dst, const uint8_t *src, size_t n);
+
+#endif

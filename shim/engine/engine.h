@@ -1,0 +1,145 @@
+/* SPDX-License-Identifier: BSD-2-Clause
+ *
+ * engine: the guest runtime.  Doors bring calls here twice, before and after the kernel; the engine
+ * keeps connections, phases, the recorder and the stacks.
+ *
+ * What a door must do, and all it may do:
+ *     if (!engine_tracks(fd)) -> straight to the kernel
+ *     engine_enter(&call); call.ret = kernel(...); engine_exit(&call);
+ * (1) Nothing here allocates, blocks, takes a lock it waits for, uses TLS, floating point or a libc
+ *     symbol; every function may run before libc is initialised, in a signal handler, in a vfork child.
+ * (2) Nothing is held between enter and exit: the thread may be cancelled or jump away in between.
+ * (3) At most 1 KiB of the caller's stack in all (checked by the audit from -fstack-usage).
+ * (4) errno belongs to the door: results are the kernel's own (-errno).
+ * (5) A bad pointer from the application is the application's EFAULT, never our fault: memory of the
+ *     application is read only after the kernel read or wrote it, or through a call that can fail.
+ */
+#ifndef SHIM_ENGINE_ENGINE_H
+#define SHIM_ENGINE_ENGINE_H
+
+#include "core/core.h"
+
+/* What a call does, as far as the engine cares. Column "op" of calls.def. */
+enum call_op {
+	OP_READ,       /* bytes in */
+	OP_WRITE,      /* bytes out */
+	OP_SENDFILE,   /* bytes out that cannot be seen: arg0 is the socket */
+	OP_SPLICE,     /* both ends may be sockets: arg0 in, arg2 out */
+	OP_ACCEPT,
+	OP_CONNECT,
+	OP_LISTEN,
+	OP_SOCKET,
+	OP_SOCKETPAIR,
+	OP_SHUTDOWN,
+	OP_CLOSE,
+	OP_CLOSE_RANGE,
+	OP_DUP,	       /* arg0 -> ret */
+	OP_DUP2,       /* arg0 -> arg1 */
+	OP_FCNTL,
+	OP_FORGET,     /* a new descriptor that is no connection: drop what we believed about it */
+	OP_FORGET_PAIR, /* int[2] at arg0 */
+	OP_WAIT,       /* epoll, poll, select and kin: nothing to watch */
+	OP_FORK,       /* the child is a copy */
+	OP_VFORK,      /* the child shares our memory: a tail jump */
+	OP_SPAWN,      /* fork and exec in one */
+	OP_EXEC,
+	OP_PRIVILEGE,  /* set*id, capset, unshare, setns */
+	OP_SECCOMP,
+	OP_IO_URING,
+	OP_DLOPEN,
+	OP_FDOPEN,
+	OP_SYSCALL,    /* syscall() itself */
+	OP_EXIT,
+};
+
+/* Where the bytes of a READ or WRITE lie, in terms of the row's own arguments. Column "shape". */
+enum call_shape {
+	SHAPE_NONE,
+	SHAPE_FLAT,  /* arg1 buf, arg2 len; arg3 flags when the row is of the recv/send family */
+	SHAPE_IOV,   /* arg1 iovec, arg2 count */
+	SHAPE_MSG,   /* arg1 msghdr, arg2 flags */
+	SHAPE_MMSG,  /* arg1 mmsghdr, arg2 count, arg3 flags; ret counts messages */
+};
+
+/* Rows of calls.def. Variants (fortified, 64-bit, nocancel) share the row they are a variant of. */
+enum call_id {
+#define CALL(id, ...) CALL_##id,
+#include "shim/engine/calls.def"
+#undef CALL
+	CALL_COUNT,
+};
+
+struct call_row {
+	const char *name;
+	int32_t nr; /* system call number, -1 when there is none */
+	uint8_t op, shape;
+	uint8_t flagged; /* SHAPE_FLAT with recv/send flags in arg3 */
+	uint8_t spare;
+};
+extern const struct call_row call_table[CALL_COUNT];
+/* The row of a system call number, CALL_COUNT when there is none. For syscall() and the Go door. */
+unsigned call_from_nr(long nr);
+
+/* One intercepted call. The door fills id and arg, then ret. The rest is the engine's. */
+struct call {
+	uint16_t id;
+	uint16_t flags;	    /* the engine's */
+	uint32_t conn;	    /* the engine's: index and... */
+	uint64_t conn_key;  /* ...identity, to notice reuse between enter and exit */
+	uint64_t t_enter;
+	uint64_t arg[6];
+	int64_t ret;	    /* the kernel's answer: value or -errno */
+};
+
+/* ---- the fast test ---- */
+
+/* One word per descriptor: 0 untracked, 1 text (fd 1 and 2), otherwise a connection.  A zero-filled
+ * mapping of ENGINE_FDS words, or one static page of zeros before it exists. */
+extern uint32_t *engine_fds;
+extern uint32_t engine_fd_limit;
+
+enum {
+	ENGINE_FDS = 1 << 20,
+};
+
+static inline bool engine_tracks(int fd)
+{
+	return (uint32_t)fd < engine_fd_limit && __atomic_load_n(&engine_fds[fd], __ATOMIC_RELAXED);
+}
+
+/* ---- life ---- */
+
+/* Where the engine finds its configuration and itself; strings live for ever. */
+struct engine_config {
+	char *const *environ; /* SHAKEDOWN_* are read from here */
+	uint32_t door;	      /* enum trace_door */
+	const char *const *problem; /* out: set to a sentence when the configuration is wrong */
+};
+
+/* Map the tables, read the configuration. No trace file yet: that comes with the first listen, accept
+ * or connect.  Returns false when the shim stays inactive; *ret_problem then says why (static text or
+ * text in engine memory) or is NULL when it was told to (SHAKEDOWN=off). */
+bool engine_start(char *const *environ, uint32_t door, const char **ret_problem);
+bool engine_active(void);
+
+/* The process ends in an orderly way: write the end record. May be called more than once. */
+void engine_end(int status);
+
+/* ---- the two halves of a call ---- */
+
+void engine_enter(struct call *c);
+void engine_exit(struct call *c);
+
+/* In the child of a fork, before anything else runs there (also noticed by itself at the next enter). */
+void engine_forked(void);
+
+/* dlopen is about to map something: stacks taken later re-read the module list. */
+void engine_modules_changed(void);
+
+/* Something makes what we see incomplete: a bit of enum trace_coverage_reason; fd -1 for all. */
+void engine_partial(int fd, uint64_t reason);
+
+/* Record that this image is being replaced: path is what exec was given (may be NULL). */
+void engine_exec(const char *path);
+
+#endif
