@@ -45,19 +45,19 @@ SAN := $(SAN.$(VARIANT))
 BASE   := -std=gnu11 -O2 -g -fPIC -I. -I$(B)/gen -D_GNU_SOURCE -DSHAKEDOWN_VERSION='"$(VERSION)"' -DSHAKEDOWN_LIBDIR='"$(LIBDIR)"'
 # The guest: freestanding, general registers only, nothing of libc, unwind tables for blame.
 GUEST  := $(BASE) $(WARN) -DSHAKEDOWN_GUEST -ffreestanding -mgeneral-regs-only -fno-stack-protector -U_FORTIFY_SOURCE \
-	  -fvisibility=hidden -fasynchronous-unwind-tables -fexceptions -fno-common -ffunction-sections -fdata-sections \
-	  -fstack-usage -fno-optimize-sibling-calls
+	  -fvisibility=hidden -fasynchronous-unwind-tables -fno-common -ffunction-sections -fdata-sections \
+	  -fstack-usage
 GUEST_LD := -shared -nostdlib -Wl,-z,defs -Wl,--gc-sections -Wl,-z,relro -Wl,-z,now -Wl,-z,noexecstack \
-	  -Wl,--build-id -Wl,--hash-style=both -Wl,--unresolved-symbols=ignore-in-object-files
+	  -Wl,--build-id -Wl,--hash-style=both
 HOST   := $(BASE) $(WARN) $(SAN)
 HOST_LD := $(SAN)
 HOST_LIBS := -ldw -lelf -ljansson
 
 # ---- what is built of what -------------------------------------------------------------------------
 
-GUEST_SRC := core/mem.c $(wildcard core/http/*.c core/websocket/*.c core/exchange/*.c) \
-	     core/trace/append.c core/trace/mask.c \
-	     $(wildcard shim/engine/*.c shim/libc/*.c)
+# model.c, finding and target are judged later, by the tools.
+GUEST_SRC := $(wildcard core/mem.c core/http/*.c core/websocket/*.c core/exchange/phase*.c core/trace/append.c \
+	     core/trace/mask*.c shim/engine/*.c shim/libc/*.c)
 GUEST_ASM := $(wildcard shim/engine/*.S shim/libc/*.S)
 CORE_SRC  := $(filter-out core/mem.c,$(wildcard core/*.c core/*/*.c))
 TOOL_SRC  := $(filter-out tools/main.c,$(wildcard tools/*.c tools/*/*.c))
@@ -88,6 +88,9 @@ endif
 
 # ---- objects ---------------------------------------------------------------------------------------
 
+# One entry of compile_commands.json beside each object.
+command_json = @printf '{"directory": "%s", "file": "%s", "command": "%s"},\n' '$(CURDIR)' '$<' '$(subst ',,$(subst ",\\\",$(1)))' > $@.json
+
 # Rebuild when the compiler or its flags change.
 $(B)/flags: FORCE
 	@mkdir -p $(@D)
@@ -97,6 +100,7 @@ $(B)/flags: FORCE
 $(B)/guest/%.o: %.c $(B)/flags
 	@mkdir -p $(@D)
 	$(call say,CC,$<)
+	$(call command_json,$(CC) $(GUEST) -c $<)
 	$(Q)$(CC) $(GUEST) -MMD -MP -c $< -o $@
 
 $(B)/guest/%.o: %.S $(B)/flags
@@ -107,6 +111,7 @@ $(B)/guest/%.o: %.S $(B)/flags
 $(B)/host/%.o: %.c $(B)/flags
 	@mkdir -p $(@D)
 	$(call say,CC,$<)
+	$(call command_json,$(CC) $(HOST) -c $<)
 	$(Q)$(CC) $(HOST) -MMD -MP -c $< -o $@
 
 # ---- products --------------------------------------------------------------------------------------
@@ -135,7 +140,61 @@ build/fuzz/%: tests/fuzz/%.c $(CORE_SRC) $(wildcard core/*/*.h core/*/*.def)
 	$(call say,FUZZ,$@)
 	$(Q)$(CLANG) $(BASE) -g -O1 -fsanitize=fuzzer,address,undefined $< $(CORE_SRC) -o $@
 
--include $(shell find $(B) -name '*.d' 2>/dev/null)
+# clangd and clang-tidy read this; a source built for both worlds appears as the guest sees it.
+compile_commands.json: $(GUEST_OBJ) $(CORE_OBJ) $(TOOL_OBJ) $(MAIN_OBJ)
+	@{ echo '['; cat $(sort $(addsuffix .json,$(filter %.o,$(filter-out $(GUEST_ASM:%.S=$(B)/guest/%.o),$^)))) | sed '$$ s/,$$//'; echo ']'; } > $@
+
+# ---- goals -----------------------------------------------------------------------------------------
+
+deps: ## install the Debian packages this project needs (prints them first)
+	@sh mk/deps.sh build test
+
+deps-build:
+	@sh mk/deps.sh build
+
+# make demo and make test start from a machine with only git and make: packages first, then the rest
+# in a second make, which sees what was installed.
+demo: deps-build ## build, watch a real server through a healthy and a spoiled upgrade, print the report
+	@sh mk/deps.sh demo
+	@$(MAKE) --no-print-directory all programs
+	@sh mk/demo.sh
+
+test: deps ## build and run all tests (T=name: only those whose name contains it)
+	@$(MAKE) --no-print-directory all unit programs
+	@SHAKEDOWN_VARIANT=$(VARIANT) $(PYTHON) tests/run $(if $(T),-k '$(T)')
+
+unit: $(UNIT)
+programs: $(PROG)
+
+check-sanitizers: deps ## unit tests again under ASan/UBSan and TSan
+	@$(MAKE) --no-print-directory VARIANT=asan unit
+	@SHAKEDOWN_VARIANT=asan $(PYTHON) tests/run --unit-only
+	@$(MAKE) --no-print-directory VARIANT=tsan unit
+	@SHAKEDOWN_VARIANT=tsan $(PYTHON) tests/run --unit-only
+
+RUN ?= 30
+fuzz: $(FUZZ) ## run each libFuzzer target for RUN seconds (default 30)
+	@sh mk/fuzz.sh $(RUN) $(FUZZ)
+
+bench: deps all programs ## compare with bare, a do-nothing shim and strace; prints a table
+	@$(PYTHON) tests/bench/bench.py $(BENCH)
+
+lint: deps all ## clang-format, clang-tidy, cppcheck, shellcheck, freestanding checks
+	@sh mk/lint.sh $(B)
+
+install: all ## install below $(DESTDIR)$(PREFIX)
+	@sh mk/install.sh install '$(DESTDIR)' '$(BINDIR)' '$(LIBDIR)' '$(MANDIR)' '$(PKGDIR)' '$(PREFIX)' '$(VERSION)'
+
+uninstall: ## remove what install put there
+	@sh mk/install.sh uninstall '$(DESTDIR)' '$(BINDIR)' '$(LIBDIR)' '$(MANDIR)' '$(PKGDIR)' '$(PREFIX)' '$(VERSION)'
+
+clean: ## remove build/
+	rm -rf build compile_commands.json
+
+help: ## this list
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 28
+
+-include $(shell find $(B) build/fuzz -name '*.d' 2>/dev/null)
 
 FORCE:
-.PHONY: all links FORCE
+.PHONY: all links deps deps-build demo test unit programs check-sanitizers fuzz bench lint install uninstall clean help FORCE
