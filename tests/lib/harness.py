@@ -10,9 +10,11 @@
 
 import base64
 import contextlib
+import functools
 import hashlib
 import json
 import os
+import random
 import shutil
 import signal
 import socket
@@ -54,22 +56,27 @@ def skip(row, detail=""):
 
 
 def skip_reasons():
-    """The rows of tests/skips.txt: id, white space, reason; # starts a comment line."""
+    """The rows of tests/skips.txt, `id: reason`; # starts a comment line."""
     rows = {}
     with open(SKIPS, encoding="utf-8") as lines:
         for line in lines:
-            line = line.strip()
-            if line and not line.startswith("#"):
-                row, _, reason = line.partition(" ")
-                rows[row] = reason.strip()
+            if line.strip() and not line.startswith("#"):
+                row, _, reason = line.partition(":")
+                rows[row.strip()] = reason.strip()
     return rows
 
 
 def free_port():
-    """A loopback TCP port nobody listens on at this moment."""
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return s.getsockname()[1]
+    """A loopback TCP port nobody listens on at this moment.
+
+    Below the range from which the kernel serves connecting clients, so that no test running beside
+    this one takes it by accident.
+    """
+    while True:
+        port = random.randrange(10240, 32768)
+        with socket.socket() as s, contextlib.suppress(OSError):
+            s.bind(("127.0.0.1", port))
+            return port
 
 
 def wait_for(predicate, what="the condition", timeout=EVENT_TIMEOUT):
@@ -280,13 +287,22 @@ class ServerCase(unittest.TestCase):
             server.failed = True
             raise
 
-    def run(self, result=None):
-        before = len(result.failures) + len(result.errors) if result is not None else 0
-        outcome = super().run(result)
-        if result is not None and len(result.failures) + len(result.errors) > before:
-            for server in self.servers:
-                server.failed = True
-        return outcome
+    def __init__(self, name="runTest"):
+        super().__init__(name)
+        method = getattr(self, name)
+
+        @functools.wraps(method)
+        def noting_failure():
+            try:
+                return method()
+            except unittest.SkipTest:
+                raise
+            except BaseException:
+                for server in self.servers:
+                    server.failed = True
+                raise
+
+        setattr(self, name, noting_failure)
 
 
 # ---- the report --------------------------------------------------------------------------------
