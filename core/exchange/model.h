@@ -68,7 +68,9 @@ enum event_flag {
 	EVENT_AFTER_SIGNAL = 1u << 3, /* the process is being shut down (launcher saw TERM/INT/QUIT) */
 };
 
-/* A phase event pinned to the event whose bytes made it true. head and frame are copies. */
+/* A phase event pinned to the event whose bytes made it true. head and frame are copies.
+ * Of the frames, those are kept that a reader or a rule may ask for: control frames, frames with a
+ * fault or RSV1, and the first MODEL_FRAMES of each direction; exchange.frames counts them all. */
 struct mark {
 	struct phase_event e; /* e.head and e.frame are NULL here; use head / frame below */
 	uint32_t event;	      /* index into connection.event */
@@ -92,10 +94,13 @@ const char *outcome_name(enum outcome o);
 
 enum {
 	MODEL_ANSWERS = 8,  /* heads written for one request, interim ones included */
+	MODEL_FRAMES = 16,
 };
 
+/* Views are never NULL; their field array is only as long as field_count, so copy the pointer, not
+ * the struct. */
 struct answer {
-	struct http_view view;
+	const struct http_view *view;
 	struct span bytes;  /* the head as recorded (masked) */
 	uint64_t off;	    /* first byte of the head, in its direction */
 	uint64_t end;	    /* one past the head */
@@ -112,7 +117,7 @@ struct exchange {
 	bool attempt;
 	bool websocket;		/* Upgrade: websocket, or Sec-WebSocket-* fields */
 	enum outcome outcome;
-	struct http_view request;
+	const struct http_view *request; /* never NULL; empty when no byte of the head was recorded */
 	struct span request_bytes;
 	uint64_t req_off, req_head_end, req_end; /* MODEL_NO_OFF: not reached */
 	uint64_t early_off;	/* first byte behind the request before the answer */
@@ -123,6 +128,8 @@ struct exchange {
 	uint32_t ev_start, ev_head, ev_answer, ev_switched; /* event indices, MODEL_NONE: never */
 	uint32_t ev_end;	/* one past the last event of this exchange */
 	uint32_t mark_start, mark_end; /* half-open range of connection.mark */
+	uint64_t frames[2];	/* frames begun, by direction */
+	uint64_t off_switched[2]; /* behind the switch: first offset of each direction, MODEL_NO_OFF */
 };
 
 struct connection {
