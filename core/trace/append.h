@@ -2,9 +2,38 @@
  *
  * trace/append: reserve, fill, publish.  Lock-free; safe in signal handlers and from any thread.
  *
- * The writer maps the file; append never stores to a byte beyond half.populated, so a full disk can
- * never become SIGBUS.  Populating and switching halves need system calls: the caller does them (the
- * engine's recorder) when append asks.
+ * (1) append never stores to a byte of a half beyond half.populated, so a full disk can never become
+ *     SIGBUS.
+ * (2) A reservation either fits or does not happen.  Its length is stored, as RESERVED, before any
+ *     other byte of it; so a half reads as published records, records of known length that nobody
+ *     finished, and zeros.
+ * (3) A half is reused only behind the last record of it that nobody finished: a writer that was
+ *     stopped in the middle, however long, never stores into somebody else's record.
+ *
+ * Growing needs system calls; append says which bytes, the caller (the engine's recorder) makes the
+ * calls.  begin takes header.growing, a try-lock; complete or abandon gives it back.  Whoever does
+ * not get it counts the event as lost (TRACE_LOST_RACE) and goes on; nobody waits.
+ *
+ *     r = trace_reserve(h, kind, size, &need);
+ *     if (!r && need & TRACE_NEED_SWITCH) {
+ *             how = trace_switch_begin(h, &range);
+ *             if (how == TRACE_SWITCH_READY) {
+ *                     ok = range.len == 0, or [off, off + len) of the file was made to read as zero:
+ *                          freed = true:  every whole page of it by MADV_REMOVE, the rest by memset
+ *                          freed = false: all of it by memset (its pages stay populated)
+ *                     ok ? trace_switch_complete(h, &range, freed) : trace_grow_abandon(h);
+ *             }
+ *             TRACE_SWITCH_FULL: --keep first; TRACE_LOST_FULL from now on
+ *             TRACE_SWITCH_BUSY: TRACE_LOST_RACE, this time
+ *             READY: reserve again; the new half may need POPULATE first
+ *     }
+ *     if (need & TRACE_NEED_POPULATE && trace_populate_begin(h, step, &range)) {
+ *             populate [off, off + len) of the file by a call that can fail
+ *             trace_populate_complete(h, &range, bytes that can now be stored to, 0 on failure);
+ *     }
+ *
+ * After a failed POPULATE reserve goes on returning NULL with NEED_POPULATE; how often to try again
+ * is the caller's choice.  The pages of the tables before data_off are the caller's to populate too.
  */
 #ifndef CORE_TRACE_APPEND_H
 #define CORE_TRACE_APPEND_H
@@ -26,9 +55,10 @@ uint64_t trace_layout(struct trace_header *h, uint64_t max_bytes);
 uint64_t trace_file_size(uint64_t max_bytes); /* what trace_layout would return */
 
 /* Reserve size bytes (rounded up to 8) for a record of that kind in the active half.
+ *   size       of the whole record, at least sizeof(struct trace_record), at most TRACE_RECORD_MAX
  *   ret_need   what the caller should do soon (POPULATE) or before trying again (SWITCH)
- * Returns the record, zeroed except for its first word, or NULL when there is no room now; then
- * nothing is reserved that could not be skipped. */
+ * Returns the record, zeroed except for its first word, or NULL when there is no room now or size is
+ * out of range (need is then NOTHING); then nothing was reserved. */
 struct trace_record *trace_reserve(struct trace_header *h, enum trace_kind kind, size_t size,
 				   unsigned *ret_need);
 
@@ -37,5 +67,40 @@ void trace_publish(struct trace_record *r);
 
 /* Count what could not be recorded. */
 void trace_count_lost(struct trace_header *h, uint64_t bytes);
+
+/* Bytes of the file, counted from its start. */
+struct trace_range {
+	uint64_t off, len;
+	uint32_t half;
+	uint32_t spare;
+	uint64_t base; /* switch: bytes of the half that stay */
+	uint64_t gone; /* switch: records that are thrown away */
+};
+
+/* The next bytes of the active half to populate: step of them, or what is left of the half.
+ *   step   rounded up to 4 KiB, at least TRACE_AHEAD
+ * Returns false when another thread is growing the trace or nothing is left to populate. */
+bool trace_populate_begin(struct trace_header *h, uint64_t step, struct trace_range *ret);
+
+/* done of the range's bytes can be stored to now. */
+void trace_populate_complete(struct trace_header *h, const struct trace_range *r, uint64_t done);
+
+enum trace_switch {
+	TRACE_SWITCH_READY,    /* make the range read as zero, then complete */
+	TRACE_SWITCH_FULL,     /* keep_first is set and both halves were used */
+	TRACE_SWITCH_BUSY,     /* another thread grows the trace, or the older half cannot be reused
+				* because somebody is still writing near its end */
+	TRACE_SWITCH_NEEDLESS, /* the active half has room again: another thread switched */
+};
+
+/* Prepare to throw away the older half and to make it the active one.  ret is set only on READY. */
+enum trace_switch trace_switch_begin(struct trace_header *h, struct trace_range *ret);
+
+/* The range reads as zero: make its half the active one.
+ *   freed   its whole pages were given back and have to be populated again */
+void trace_switch_complete(struct trace_header *h, const struct trace_range *r, bool freed);
+
+/* Give the try-lock back without having changed anything. */
+void trace_grow_abandon(struct trace_header *h);
 
 #endif

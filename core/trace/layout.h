@@ -126,16 +126,21 @@ struct trace_header { /* within one page */
 	uint32_t active_half;
 	uint32_t keep_first;	   /* 1: stop when full instead of discarding */
 	struct trace_half {
-		uint64_t cursor;   /* bytes reserved */
-		uint64_t sequence; /* of its first use: higher is younger; 0 never used */
+		uint64_t cursor;   /* bytes reserved; TRACE_CURSOR_CLOSED is set while it is not active */
+		uint64_t sequence; /* of this use: higher is younger; 0 never used */
 		uint64_t populated; /* bytes that may be stored to */
-		uint64_t records;
+		uint64_t stuck;	   /* writer's: 1 + offset of the record that forbade reuse, 0 none */
 	} half[2];
+	uint32_t growing;	   /* writer's try-lock: populating or switching halves */
+	uint32_t spare;
 };
 _Static_assert(sizeof(struct trace_header) <= TRACE_HEADER_SIZE, "the header is one page");
 _Static_assert(sizeof(struct trace_module) == 256, "file format");
 _Static_assert(sizeof(struct trace_route) == 256, "file format");
 _Static_assert(sizeof(struct trace_connection) == 64, "file format");
+
+/* In half.cursor: no reservation succeeds here until the half is opened again. */
+#define TRACE_CURSOR_CLOSED (UINT64_C(1) << 63)
 
 enum trace_door {
 	TRACE_DOOR_LIBC = 1u << 0,
