@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: BSD-2-Clause
+ *
+ * exchange/arena: memory that is freed all at once.  Zeroed, 16-byte aligned.  When the system has no
+ * more, arena_alloc ends the program with one sentence: a half-built model would lie.
+ */
+#ifndef TOOLS_EXCHANGE_ARENA_H
+#define TOOLS_EXCHANGE_ARENA_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+struct arena;
+
+struct arena *arena_new(void);
+void *arena_alloc(struct arena *a, size_t n);
+void *arena_copy(struct arena *a, const void *p, size_t n);
+void arena_free(struct arena *a); /* NULL is fine */
+
+/* realloc for arrays that grow: makes room for one more than n items. Ends the program like
+ * arena_alloc. *cap is in items. */
+void *array_grow(void *array, size_t n, size_t *cap, size_t size);
+
+#endif
