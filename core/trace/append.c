@@ -181,7 +181,8 @@ static void walk_half(const uint8_t *bytes, uint64_t end, struct walk *w)
 	while (at < end) {
 		uint64_t next = skip_zeros(words, at, end);
 		const struct trace_record *r = (const struct trace_record *)(bytes + next);
-		uint32_t size_state, size;
+		uint32_t size_state;
+		uint64_t size;
 
 		if (next != at) {
 			/* Somebody may have begun to fill the gap behind our back; what was read at
@@ -195,7 +196,7 @@ static void walk_half(const uint8_t *bytes, uint64_t end, struct walk *w)
 		size_state = __atomic_load_n(&r->size_state, __ATOMIC_ACQUIRE);
 		size = size_state & ~TRACE_STATE_MASK;
 		if (size < sizeof(*r) || size > end - at) /* a stray store of the application */
-			size = (uint32_t)(end - at);
+			size = end - at;
 		w->records++;
 		if ((size_state & TRACE_STATE_MASK) != TRACE_PUBLISHED) {
 			w->stuck = at;

@@ -42,8 +42,9 @@
 
 enum trace_need {
 	TRACE_NEED_NOTHING = 0,
-	TRACE_NEED_POPULATE = 1u << 0, /* the active half is within TRACE_AHEAD of its populated end */
-	TRACE_NEED_SWITCH = 1u << 1,   /* the active half is full */
+	TRACE_NEED_POPULATE =
+		1u << 0, /* the active half is within TRACE_AHEAD of its populated end */
+	TRACE_NEED_SWITCH = 1u << 1, /* the active half is full */
 };
 enum {
 	TRACE_AHEAD = 256 * 1024,

@@ -25,22 +25,29 @@ enum trace_error trace_check(const void *file, size_t len);
 struct trace_iter {
 	const uint8_t *file;
 	size_t len;
-	uint64_t at;	  /* file offset of the next record */
-	uint64_t end;	  /* end of the current half */
-	uint8_t order[2]; /* halves, older first */
-	uint8_t half;	  /* index into order, 2: done */
+	uint64_t at;	   /* offset in the half of the next record */
+	uint64_t sequence; /* of the half being read */
+	uint8_t half;	   /* which one, 2: none yet */
+	bool tail;	  /* the last call stopped before something unfinished, counted in holes */
+	uint8_t spare[2];
 	uint32_t ordinal; /* of the last record returned, from 1 */
-	uint32_t holes;	  /* reserved or zero gaps passed over */
+	uint32_t holes;	  /* unfinished records and zero gaps passed over */
 	uint32_t broken;  /* halves given up because a word made no sense */
+	uint32_t bad;	  /* published records skipped because they contradict themselves */
 };
 
+/* Start before the oldest record of a file that trace_check found to be TRACE_OK. */
 void trace_iter_init(struct trace_iter *it, const void *file, size_t len);
 
 /* The next published record, whose fixed part and declared trailing bytes all lie inside it; NULL at
- * the end.  May be called again later on a growing file. */
+ * the end.  Kinds this reader does not know are passed over in silence.
+ * May be called again later on a growing file: it goes on where it stopped, into the next half when
+ * the writer switched.  A record that was unfinished when later ones were returned is not returned
+ * any more; who needs it starts again. */
 const struct trace_record *trace_next(struct trace_iter *it);
 
-/* Walk the segments of a DATA record: *at starts at 0. False at the end. */
+/* Walk the segments of a DATA record that trace_next returned: *at starts at 0 and is otherwise
+ * nobody's business. False at the end. */
 bool trace_segment_next(const struct trace_data *d, uint32_t *at, uint32_t *ret_rel,
 			struct span *ret_bytes);
 
