@@ -4,7 +4,7 @@
  * keeps connections, phases, the recorder and the stacks.
  *
  * What a door must do, and all it may do:
- *     if (!engine_tracks(fd)) -> straight to the kernel
+ *     if (!engine_wants(op, shape, arguments)) -> straight to the kernel
  *     engine_enter(&call); call.ret = kernel(...); engine_exit(&call);
  * (1) Nothing here allocates, blocks, takes a lock it waits for, uses TLS, floating point or a libc
  *     symbol; every function may run before libc is initialised, in a signal handler, in a vfork child.
@@ -89,6 +89,8 @@ struct call {
 	uint64_t t_enter;
 	uint64_t arg[6];
 	int64_t ret;	    /* the kernel's answer: value or -errno */
+	uint64_t caller;    /* return address into the application if the door knows it, else 0: lets the
+			     * stack of an accept be recognised without looking at it */
 };
 
 /* ---- the fast test ---- */
@@ -107,14 +109,52 @@ static inline bool engine_tracks(int fd)
 	return (uint32_t)fd < engine_fd_limit && __atomic_load_n(&engine_fds[fd], __ATOMIC_RELAXED);
 }
 
-/* ---- life ---- */
+/* Must the engine see this call?  op and shape are constants where a door calls it, so what is left is
+ * one load or nothing.  False: straight to the kernel. */
+static inline bool engine_wants(enum call_op op, enum call_shape shape, uint64_t a0, uint64_t a1,
+				uint64_t a2)
+{
+	switch (op) {
+	case OP_READ: /* a message may bring descriptors (SCM_RIGHTS) over a socket we do not track */
+		return shape == SHAPE_MSG || shape == SHAPE_MMSG || engine_tracks((int)a0);
+	case OP_WRITE:
+	case OP_SENDFILE:
+	case OP_SHUTDOWN:
+	case OP_CLOSE:
+	case OP_DUP:
+	case OP_FCNTL:
+	case OP_FDOPEN:
+		return engine_tracks((int)a0);
+	case OP_SPLICE:
+		return engine_tracks((int)a0) || engine_tracks((int)a2);
+	case OP_DUP2:
+		return engine_tracks((int)a0) || engine_tracks((int)a1);
+	case OP_ACCEPT:
+	case OP_CONNECT:
+	case OP_LISTEN:
+	case OP_SOCKET:
+	case OP_SOCKETPAIR:
+	case OP_CLOSE_RANGE:
+	case OP_FORGET:
+	case OP_FORGET_PAIR:
+	case OP_FORK:
+	case OP_PRIVILEGE:
+	case OP_SECCOMP:
+	case OP_IO_URING:
+		return engine_fd_limit != 0;
+	case OP_WAIT:
+	case OP_VFORK:
+	case OP_SPAWN:
+	case OP_EXEC:
+	case OP_DLOPEN:
+	case OP_SYSCALL:
+	case OP_EXIT:
+		return false; /* nothing to see, or the door calls a function of its own below */
+	}
+	return false;
+}
 
-/* Where the engine finds its configuration and itself; strings live for ever. */
-struct engine_config {
-	char *const *environ; /* SHAKEDOWN_* are read from here */
-	uint32_t door;	      /* enum trace_door */
-	const char *const *problem; /* out: set to a sentence when the configuration is wrong */
-};
+/* ---- life ---- */
 
 /* Map the tables, read the configuration. No trace file yet: that comes with the first listen, accept
  * or connect.  Returns false when the shim stays inactive; *ret_problem then says why (static text or
