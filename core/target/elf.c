@@ -8,6 +8,7 @@ enum {
 	EHDR_SIZE = 64,
 	PHDR_SIZE = 56,
 	SHDR_SIZE = 64,
+	STRING_MAX = 4096,    /* no name is longer; keeps hostile tables from costing minutes */
 	PN_EXTENDED = 0xffff, /* the real count would be in section 0; no program needs it */
 };
 
@@ -152,9 +153,9 @@ bool elf_string(struct span file, uint64_t off, char *ret, size_t size)
 
 	if (off >= file.n)
 		return false;
-	while (off + n < file.n && file.p[off + n])
+	while (off + n < file.n && n < STRING_MAX && file.p[off + n])
 		n++;
-	if (off + n == file.n)
+	if (off + n == file.n || n == STRING_MAX)
 		return false;
 	if (n >= size)
 		n = size - 1;
