@@ -16,7 +16,10 @@ struct frame {
 	unsigned line;	/* 0 without DWARF */
 	char *module;	/* base name of the mapped file */
 	uint64_t module_off; /* pc within the file: what addr2line -e wants */
+	uint64_t entry; /* start of the function, like module_off; 0 unknown. Known without symbols */
+	bool inlined;	/* the function was inlined into the next frame, whose pc is the same */
 	const char *role; /* row of roles.def: "libc", "runtime", "server", "library", ... or "user" */
+	const char *why;  /* function is NULL: why the module could not be read; NULL unknown */
 };
 
 struct stack {
@@ -26,12 +29,15 @@ struct stack {
 
 struct blame {
 	const struct frame *culprit; /* NULL: reason says why */
-	const char *reason;
+	const char *reason;	     /* beside a culprit: why it is less than certain; else NULL */
 	const struct stack *stack; /* NULL when none was recorded */
 };
 
 struct blamer;
-struct blamer *blamer_new(const struct image *img);
+
+/* Blame for one image.  The healthy switches of every image of set that runs the same program are
+ * subtracted (a server that forks per connection has them in other images); set may be NULL. */
+struct blamer *blamer_new(const struct image *img, const struct trace_set *set);
 void blamer_free(struct blamer *b);
 
 /* Unwind and name once per stack id; cached; NULL when the id is unknown. */

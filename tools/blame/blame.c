@@ -1,0 +1,383 @@
+/* SPDX-License-Identifier: BSD-2-Clause
+ *
+ * blame: the innermost frame that is the user's, and not a road everybody takes.
+ *
+ *     send_all        helper: the same call is on the stack of a healthy 101
+ *     auth            <- left over: the culprit
+ *     next            the same call is on the stack of a healthy 101
+ *     serve           the same call ...
+ *     accept_loop     the same call ...
+ *
+ * (1) Frames are compared by place of call, not by function alone: a middleware that passes a healthy
+ *     request on is on the healthy stack too, but there it calls next() and here it calls send_all().
+ * (2) From outside, frames shared with normal work are dropped.  From inside, helpers are dropped, but
+ *     never the last frame left: a helper alone proves nothing, and then nobody is blamed.
+ * (3) Without a healthy switch to compare with, the functions that accept and read requests are the
+ *     known road, and the verdict says that it is less certain.
+ */
+#include "tools/blame/blame.h"
+
+#include <search.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "tools/blame/known.h"
+#include "tools/blame/roles.h"
+#include "tools/blame/symbols.h"
+
+enum {
+	SIBLINGS = 16, /* other images looked at for a healthy switch */
+};
+
+struct cached {
+	uint64_t id;
+	bool found;
+	struct stack stack;
+};
+
+struct blamer {
+	const struct image *img;
+	const struct trace_set *set;
+	struct modules modules;
+	struct unwinder *unwinder;
+	void *cache; /* tsearch tree of struct cached by id */
+	bool learned;
+	struct known known;
+	struct blamer *sibling[SIBLINGS];
+	unsigned siblings;
+	struct text {
+		struct text *next;
+		char text[];
+	} *texts;
+};
+
+static int by_id(const void *a, const void *b)
+{
+	uint64_t x = ((const struct cached *)a)->id, y = ((const struct cached *)b)->id;
+
+	return x < y ? -1 : x > y;
+}
+
+static void free_cached(void *p)
+{
+	struct cached *c = p;
+
+	symbols_free(&c->stack);
+	free(c);
+}
+
+struct blamer *blamer_new(const struct image *img, const struct trace_set *set)
+{
+	struct blamer *b = calloc(1, sizeof(*b));
+
+	if (!b)
+		return NULL;
+	b->img = img;
+	b->set = set;
+	modules_init(&b->modules, img);
+	b->unwinder = unwinder_new(&b->modules);
+	return b;
+}
+
+void blamer_free(struct blamer *b)
+{
+	unsigned i;
+
+	if (!b)
+		return;
+	for (i = 0; i < b->siblings; i++)
+		blamer_free(b->sibling[i]);
+	while (b->texts) {
+		struct text *next = b->texts->next;
+
+		free(b->texts);
+		b->texts = next;
+	}
+	known_done(&b->known);
+	tdestroy(b->cache, free_cached);
+	unwinder_free(b->unwinder);
+	modules_done(&b->modules);
+	free(b);
+}
+
+const struct stack *blamer_stack(struct blamer *b, uint64_t id)
+{
+	struct cached *c = calloc(1, sizeof(*c)), **at;
+	const struct trace_stack *record;
+	struct unwound pcs;
+
+	if (!c)
+		return NULL;
+	c->id = id;
+	at = tsearch(c, &b->cache, by_id);
+	if (!at || *at != c) {
+		free(c);
+		return at && (*at)->found ? &(*at)->stack : NULL;
+	}
+	record = id && b->unwinder ? image_stack(b->img, id) : NULL;
+	if (record) {
+		unwinder_walk(b->unwinder, record, &pcs);
+		c->found = symbols_name(&b->modules, &pcs, &c->stack);
+	}
+	return c->found ? &c->stack : NULL;
+}
+
+/* A sentence that lives as long as the blamer. */
+static const char *say(struct blamer *b, const char *format, ...)
+	__attribute__((format(printf, 2, 3)));
+
+static const char *say(struct blamer *b, const char *format, ...)
+{
+	struct text *t;
+	va_list ap;
+	char *s;
+	int n;
+
+	va_start(ap, format);
+	n = vasprintf(&s, format, ap);
+	va_end(ap);
+	if (n < 0)
+		return "out of memory";
+	t = malloc(sizeof(*t) + (size_t)n + 1);
+	if (t) {
+		memcpy(t->text, s, (size_t)n + 1);
+		t->next = b->texts;
+		b->texts = t;
+	}
+	free(s);
+	return t ? t->text : "out of memory";
+}
+
+/* ---- what is normal in this program ---- */
+
+static bool is_healthy(const struct process *p, const struct exchange *x)
+{
+	struct finding found[FINDING_MAX];
+	struct finding_options o;
+	uint32_t i, n;
+
+	if (!x->attempt || x->outcome != OUTCOME_UPGRADED)
+		return false;
+	finding_options_default(&o);
+	n = finding_detect(p, x, &o, found);
+	for (i = 0; i < n; i++)
+		if (found[i].severity >= SEVERITY_WARNING)
+			return false;
+	return true;
+}
+
+static void learn_events(struct blamer *b, struct known *k, const struct connection *c,
+			 uint32_t from, uint32_t to, enum known_kind kind)
+{
+	uint32_t i;
+
+	for (i = from; i < to && i < c->events; i++) {
+		const struct event *e = &c->event[i];
+
+		if (e->stack && known_is_new(k, e->stack, kind))
+			known_add(k, blamer_stack(b, e->stack), kind);
+	}
+}
+
+/* The road of one exchange: reading its head, and, when healthy, everything up to its 101. */
+static void learn_exchange(struct blamer *b, struct known *k, const struct exchange *x)
+{
+	const struct connection *c = x->conn;
+	uint32_t i;
+
+	if (x->ev_start == MODEL_NONE)
+		return;
+	for (i = x->ev_start; i < c->events && i <= x->ev_head && x->ev_head != MODEL_NONE; i++)
+		if (c->event[i].kind == EVENT_DATA && c->event[i].dir == DIR_RX &&
+		    (x->req_head_end == MODEL_NO_OFF || c->event[i].off < x->req_head_end))
+			learn_events(b, k, c, i, i + 1, KNOWN_INTAKE);
+	if (x->ev_switched != MODEL_NONE && is_healthy(&b->img->process, x))
+		learn_events(b, k, c, x->ev_start, x->ev_switched + 1, KNOWN_SWITCH);
+}
+
+static void learn_image(struct blamer *b, struct known *k)
+{
+	const struct process *p = &b->img->process;
+	uint32_t i, j;
+
+	for (i = 0; i < p->connections; i++) {
+		const struct connection *c = &p->connection[i];
+
+		if (c->role != ROLE_SERVER)
+			continue;
+		for (j = 0; j < c->events && j < 1; j++)
+			if (c->event[j].kind == EVENT_OPEN)
+				learn_events(b, k, c, j, j + 1, KNOWN_INTAKE);
+		for (j = 0; j < c->exchanges; j++)
+			learn_exchange(b, k, &c->exchange[j]);
+		for (j = 0; j < c->events; j++)
+			if (c->event[j].stack && known_is_new(k, c->event[j].stack, KNOWN_SEEN))
+				known_add(k, blamer_stack(b, c->event[j].stack), KNOWN_SEEN);
+	}
+}
+
+/* A server that forks has its healthy switches in other images of the same program. */
+static void learn_siblings(struct blamer *b)
+{
+	uint32_t i;
+
+	for (i = 0; b->set && i < b->set->images && b->siblings < SIBLINGS; i++) {
+		const struct image *other = &b->set->image[i];
+		struct blamer *s;
+
+		if (other == b->img || known_has(&b->known, KNOWN_SWITCH))
+			continue;
+		if (strncmp(other->header->exe, b->img->header->exe, sizeof(other->header->exe)))
+			continue;
+		s = blamer_new(other, NULL);
+		if (!s)
+			return;
+		b->sibling[b->siblings++] = s;
+		known_next_image(&b->known);
+		learn_image(s, &b->known);
+	}
+}
+
+static void learn(struct blamer *b)
+{
+	if (b->learned)
+		return;
+	b->learned = true;
+	learn_image(b, &b->known);
+	learn_siblings(b);
+}
+
+/* ---- the verdict ---- */
+
+/* Nobody of the user's is on the stack: who is? */
+static const char *nobody(struct blamer *b, const struct stack *s)
+{
+	const struct frame *last = &s->frame[s->frames - 1];
+	uint32_t i;
+
+	for (i = 0; i < s->frames; i++) {
+		const struct frame *f = &s->frame[i];
+		const char *language = role_language(f->module);
+
+		if (strcmp(f->role, "runtime") == 0 && language)
+			return say(b,
+				   "frames of %s cannot be named yet: the stack leads into %s, not "
+				   "into your code",
+				   language, f->module);
+		if (strcmp(f->role, "runtime") == 0 || strcmp(f->role, "server") == 0 ||
+		    strcmp(f->role, "library") == 0 || strcmp(f->role, "framework") == 0)
+			return say(b, "done by %s itself: none of your code is on the stack",
+				   f->module);
+	}
+	if (!last->module)
+		return "the stack could not be followed into code that belongs to no file";
+	if (last->why && strcmp(last->role, "libc") != 0)
+		return say(b, "the stack could not be followed through %s: %s", last->module,
+			   last->why);
+	return "the stack could not be followed into your code";
+}
+
+/* "auth (server.c:12)", or module+offset. */
+static const char *place(struct blamer *b, const struct frame *f)
+{
+	if (f->function && f->file)
+		return say(b, "%s (%s:%u)", f->function, f->file, f->line);
+	if (f->function)
+		return say(b, "%s (%s)", f->function, f->module);
+	return say(b, "%s+0x%llx", f->module ? f->module : "?", (unsigned long long)f->module_off);
+}
+
+static bool is_user(const struct frame *f)
+{
+	return strcmp(f->role, "user") == 0;
+}
+
+/* It moves bytes for whoever asks. */
+static bool is_mover(const struct blamer *b, const struct frame *f)
+{
+	return role_is_helper(f->function) || known_is_shared(&b->known, f);
+}
+
+/* May be left out while another frame remains. */
+static bool is_helper(const struct blamer *b, const struct frame *f)
+{
+	return is_mover(b, f) || known_is_place(&b->known, f, KNOWN_SWITCH) ||
+	       known_is_leaf(&b->known, f, KNOWN_SWITCH | KNOWN_INTAKE);
+}
+
+/* On the road that leads to every answer? */
+static bool is_road(const struct blamer *b, const struct frame *f, bool compared)
+{
+	if (f->function && strcmp(f->function, "main") == 0)
+		return true;
+	if (compared)
+		return known_is_place(&b->known, f, KNOWN_SWITCH) ||
+		       known_is_place(&b->known, f, KNOWN_INTAKE);
+	return known_is_function(&b->known, f, KNOWN_INTAKE);
+}
+
+static void judge(struct blamer *b, struct blame *ret)
+{
+	const struct stack *s = ret->stack;
+	bool compared = known_has(&b->known, KNOWN_SWITCH);
+	const struct frame **user = calloc(s->frames, sizeof(*user));
+	uint32_t i, n = 0, first = 0, all;
+
+	for (i = 0; user && i < s->frames; i++)
+		if (is_user(&s->frame[i]))
+			user[n++] = &s->frame[i];
+	all = n;
+	while (n > 0 && is_road(b, user[n - 1], compared))
+		n--;
+	while (first + 1 < n && is_helper(b, user[first]))
+		first++;
+	if (!all)
+		ret->reason = nobody(b, s);
+	else if (!n)
+		ret->reason = say(b,
+				  compared ? "every call on this stack is also made on the way to a "
+					     "healthy 101; innermost: %s" :
+					     "every function on this stack also takes requests in, and "
+					     "no healthy upgrade is at hand to compare with; innermost: "
+					     "%s",
+				  place(b, user[0]));
+	else if (is_mover(b, user[first]))
+		ret->reason = say(b,
+				  "only a helper is left on the stack, whoever called it last is "
+				  "not: %s",
+				  place(b, user[first]));
+	else
+		ret->culprit = user[first];
+	if (ret->culprit && !compared)
+		ret->reason = "less certain: no healthy upgrade of this server is in the trace to "
+			      "compare with";
+	free(user);
+}
+
+struct blame blamer_blame(struct blamer *b, const struct connection *c, const struct exchange *x,
+			  const struct finding *f)
+{
+	struct blame ret = {0};
+	uint64_t id;
+
+	if (f->blame_event == MODEL_NONE || !c || f->blame_event >= c->events) {
+		ret.reason = f->blame_reason ? f->blame_reason :
+					       "the bytes alone do not say which code is at fault";
+		return ret;
+	}
+	id = c->event[f->blame_event].stack;
+	if (!id) {
+		ret.reason = "no stack was recorded for this call";
+		return ret;
+	}
+	ret.stack = blamer_stack(b, id);
+	if (!ret.stack || !ret.stack->frames) {
+		ret.reason = "the stack was in a part of the trace that is gone";
+		return ret;
+	}
+	learn(b);
+	judge(b, &ret);
+	return ret;
+}

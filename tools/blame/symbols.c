@@ -1,0 +1,203 @@
+/* SPDX-License-Identifier: BSD-2-Clause
+ *
+ * blame/symbols: libdwfl and libdw asked for functions, inlined ones included, files and lines.
+ */
+#include "tools/blame/symbols.h"
+
+#include <dwarf.h>
+#include <elfutils/libdw.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "tools/blame/roles.h"
+
+
+static struct frame *push(struct stack *s, uint64_t pc, const struct module *row)
+{
+	struct frame *more = realloc(s->frame, (s->frames + 1) * sizeof(*more));
+	struct frame *f;
+
+	if (!more)
+		return NULL;
+	s->frame = more;
+	f = &more[s->frames++];
+	memset(f, 0, sizeof(*f));
+	f->pc = pc;
+	if (row) {
+		f->module = strdup(row->name);
+		f->module_off = module_offset(row, pc);
+		f->why = row->why;
+	}
+	return f;
+}
+
+static char *copy(const char *text)
+{
+	return text ? strdup(text) : NULL;
+}
+
+/* Where the function of a physical frame begins, from the unwind tables: known without symbols. */
+static uint64_t find_entry(const struct module *row, uint64_t pc)
+{
+	Dwarf_Addr bias, start = 0, end;
+	Dwarf_Frame *frame = NULL;
+	Dwarf_CFI *cfi = dwfl_module_eh_cfi(row->mod, &bias);
+
+	if (!cfi)
+		cfi = dwfl_module_dwarf_cfi(row->mod, &bias);
+	if (!cfi || dwarf_cfi_addrframe(cfi, pc - bias, &frame) != 0)
+		return 0;
+	if (dwarf_frame_info(frame, &start, &end, NULL) < 0)
+		start = 0;
+	free(frame);
+	return start;
+}
+
+static char *find_symbol(const struct module *row, uint64_t pc)
+{
+	GElf_Off off;
+	GElf_Sym sym;
+	const char *name = dwfl_module_addrinfo(row->mod, pc, &off, &sym, NULL, NULL, NULL);
+	char *ret, *at;
+
+	if (!name || off >= sym.st_size)
+		return NULL;
+	ret = strdup(name);
+	/* The version of a dynamic symbol is no part of its name. */
+	at = ret ? strchr(ret, '@') : NULL;
+	if (at && at != ret)
+		*at = 0;
+	return ret;
+}
+
+static bool is_function(Dwarf_Die *die)
+{
+	int tag = dwarf_tag(die);
+
+	return tag == DW_TAG_subprogram || tag == DW_TAG_inlined_subroutine;
+}
+
+/* File and line where an inlined function was called from. */
+static void call_site(Dwarf_Die *inlined, Dwarf_Die *cu, char **ret_file, unsigned *ret_line)
+{
+	Dwarf_Attribute attr;
+	Dwarf_Files *files;
+	Dwarf_Word value;
+	size_t n;
+
+	*ret_file = NULL;
+	*ret_line = 0;
+	if (dwarf_attr(inlined, DW_AT_call_line, &attr) && dwarf_formudata(&attr, &value) == 0)
+		*ret_line = (unsigned)value;
+	if (dwarf_attr(inlined, DW_AT_call_file, &attr) && dwarf_formudata(&attr, &value) == 0 &&
+	    dwarf_getsrcfiles(cu, &files, &n) == 0 && value < n)
+		*ret_file = copy(dwarf_filesrc(files, value, NULL, NULL));
+}
+
+/* The scopes around an address, innermost first, inlined instances included.
+ * Returns how many; *ret is the caller's to free. */
+static int find_scopes(Dwarf_Die *cu, Dwarf_Addr addr, Dwarf_Die **ret)
+{
+	Dwarf_Die *first = NULL, die;
+	int n = dwarf_getscopes(cu, addr, &first);
+
+	*ret = NULL;
+	if (n <= 0) {
+		free(first);
+		return 0;
+	}
+	/* Behind an inlined instance that list goes on with where the function was written; asked
+	 * for the innermost scope's parents, libdw answers with where it was inlined. */
+	die = first[0];
+	free(first);
+	n = dwarf_getscopes_die(&die, ret);
+	return n < 0 ? 0 : n;
+}
+
+/* Frames from DWARF. Returns false when it has no function for the address; nothing is pushed then. */
+static bool name_by_dwarf(struct stack *s, const struct module *row, uint64_t pc, uint64_t entry)
+{
+	Dwarf_Addr bias;
+	Dwarf_Die *cu = dwfl_module_addrdie(row->mod, pc, &bias), *scope;
+	Dwfl_Line *src = dwfl_module_getsrc(row->mod, pc);
+	uint32_t before = s->frames;
+	unsigned line = 0;
+	char *file = NULL;
+	int i, n = cu ? find_scopes(cu, pc - bias, &scope) : 0;
+
+	if (n <= 0)
+		return false;
+	if (src) {
+		int l = 0;
+
+		file = copy(dwfl_lineinfo(src, NULL, &l, NULL, NULL, NULL));
+		line = l > 0 ? (unsigned)l : 0;
+	}
+	for (i = 0; i < n; i++) {
+		struct frame *f;
+
+		if (!is_function(&scope[i]))
+			continue;
+		f = push(s, pc, row);
+		if (!f)
+			break;
+		f->function = copy(dwarf_diename(&scope[i]));
+		f->file = file;
+		f->line = line;
+		f->entry = entry;
+		file = NULL;
+		if (dwarf_tag(&scope[i]) == DW_TAG_subprogram)
+			break;
+		f->inlined = true;
+		call_site(&scope[i], cu, &file, &line);
+	}
+	free(file);
+	free(scope);
+	return s->frames > before;
+}
+
+static bool name_pc(struct stack *s, const struct modules *m, uint64_t pc)
+{
+	const struct module *row = modules_find(m, pc);
+	uint64_t entry = row && row->mod ? find_entry(row, pc) : 0;
+	struct frame *f;
+
+	if (row && row->mod && name_by_dwarf(s, row, pc, entry))
+		return true;
+	f = push(s, pc, row);
+	if (!f)
+		return false;
+	f->entry = entry;
+	if (row && row->mod) {
+		f->function = find_symbol(row, pc);
+		if (!f->function)
+			f->why = "the file has no symbols";
+	}
+	return true;
+}
+
+bool symbols_name(const struct modules *m, const struct unwound *u, struct stack *ret)
+{
+	uint32_t i;
+
+	memset(ret, 0, sizeof(*ret));
+	for (i = 0; i < u->count; i++)
+		if (!name_pc(ret, m, u->pc[i]))
+			return false;
+	for (i = 0; i < ret->frames; i++)
+		ret->frame[i].role = role_of(ret->frame[i].module, ret->frame[i].function);
+	return true;
+}
+
+void symbols_free(struct stack *s)
+{
+	uint32_t i;
+
+	for (i = 0; i < s->frames; i++) {
+		free(s->frame[i].function);
+		free(s->frame[i].file);
+		free(s->frame[i].module);
+	}
+	free(s->frame);
+	memset(s, 0, sizeof(*s));
+}

@@ -1,0 +1,19 @@
+/* SPDX-License-Identifier: BSD-2-Clause
+ *
+ * blame/symbols: names for program counters.
+ *
+ * One counter may be several frames: functions inlined there are frames of their own, so that a
+ * middleware inlined into its caller is still named.  Names come from DWARF, then .symtab and
+ * .dynsym; a symbol counts only when its size covers the address.
+ */
+#ifndef TOOLS_BLAME_SYMBOLS_H
+#define TOOLS_BLAME_SYMBOLS_H
+
+#include "tools/blame/blame.h"
+#include "tools/blame/unwind.h"
+
+/* Name every counter of u. ret is filled; free with symbols_free. False when memory is out. */
+bool symbols_name(const struct modules *m, const struct unwound *u, struct stack *ret);
+void symbols_free(struct stack *s);
+
+#endif
