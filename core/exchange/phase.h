@@ -9,7 +9,8 @@
  * (3) Both roles use the same machine: the request stream is RX for a server and TX for a client.
  * (4) While an attempt without an answer is open, bytes behind its request are read both ways at
  *     once, as frames and as a next request; the answer decides which reading was true.  Nothing is
- *     reported from the reading that lost.
+ *     reported from the reading that lost.  A complete request head settles it before the answer: it
+ *     cannot be frames.  Of frames that were complete before the switch the last one is reported.
  * (5) What is not HTTP/1 is set aside (PHASE_FOREIGN), never guessed at.
  *
  * Source: RFC 9112 (framing, pipelining, persistence), RFC 9110 sections 7.8, 10.1.1 and 15.2,
@@ -32,23 +33,27 @@ enum phase {
 const char *phase_name(enum phase p);		      /* never NULL */
 bool phase_from_name(struct span name, enum phase *ret); /* kebab-case */
 
-/* What the machine tells its sink. */
+/* What the machine tells its sink.  START, EARLY, FRAME, STRAY, UNASKED: off is the first byte.
+ * READY, END, SWITCHED, PREFIX: off is one past the last byte.  BAD_*: off is the offending byte.
+ * When bytes both change the phase and mean something, PHASE_CHANGE is told first. */
 enum phase_what {
 	PHASE_CHANGE,	      /* phase is the new one; off is its first byte in dir */
-	PHASE_REQUEST_START,  /* first byte of a request head */
+	PHASE_REQUEST_START,  /* a request head begins (empty lines before it are passed over) */
 	PHASE_REQUEST_READY,  /* request head complete: head */
 	PHASE_REQUEST_END,    /* last byte of the body (or of the head without one) */
 	PHASE_RESPONSE_START, /* first byte of an answer head, interim or final */
 	PHASE_RESPONSE_READY, /* answer head complete: head; status 1xx other than 101 is interim */
-	PHASE_RESPONSE_END,
+	PHASE_RESPONSE_END,   /* of a final answer; neither interim answers nor a 101 have one */
 	PHASE_EARLY,	      /* first byte behind an open attempt's request; off is that byte */
-	PHASE_SWITCHED,	      /* 101 complete */
+	PHASE_SWITCHED,	      /* 101 complete; follows its RESPONSE_READY */
 	PHASE_FRAME,	      /* a frame header is complete: frame; off is the header's first byte */
 	PHASE_FRAME_END,      /* its payload is complete */
-	PHASE_STRAY,	      /* bytes that are neither frame nor answer where one must start: off */
-	PHASE_UNASKED,	      /* answer bytes although no request waits for an answer: off */
-	PHASE_BAD_REQUEST,    /* request bytes that do not parse: off, head->error */
-	PHASE_BAD_RESPONSE,   /* answer bytes that do not start with HTTP/ or do not parse */
+	PHASE_STRAY,	      /* bytes that are no frame where one must start; that direction is only
+				 counted from here on */
+	PHASE_UNASKED,	      /* answer bytes although no request waits for an answer.  RESPONSE_START
+				 follows when they look like a head: exchange is the last answered */
+	PHASE_BAD_REQUEST,    /* request bytes that do not parse: head->error; no request is read after */
+	PHASE_BAD_RESPONSE,   /* answer bytes that do not start with HTTP/ or do not parse: head */
 	PHASE_SET_ASIDE,      /* not HTTP/1: foreign says what; the machine looks no further */
 	PHASE_PREFIX,	      /* a PROXY protocol prefix was skipped; off is its end */
 	PHASE_BLIND,	      /* a skip hit bytes that had to be seen: no phase from here on */
@@ -99,17 +104,19 @@ struct phase_machine {
 		struct ws_frame frame;
 	} resp;
 	uint64_t off[2];     /* bytes taken so far, by enum dir */
-	uint64_t left[2];    /* body bytes still to come, 0: request stream, 1: answer stream */
+	uint64_t left[2];    /* body bytes still to come, 0: request stream, 1: answer stream; during
+				(4) left[0] is the offset where the next request would begin */
 	uint32_t asked;	     /* requests begun */
 	uint32_t answered;   /* requests answered */
-	uint16_t pending[PHASE_PENDING / 2]; /* packed: method and kind of each unanswered request */
+	uint8_t pending[PHASE_PENDING]; /* method and kind of each unanswered request, a ring */
 	uint8_t role;
 	uint8_t phase;
 	uint8_t req_step;
 	uint8_t resp_step;
 	uint8_t foreign;
 	uint8_t bits;
-	uint8_t spare[2];
+	uint8_t held; /* bytes in req.prefix: too few yet to tell what the connection speaks */
+	uint8_t last; /* method and kind of the request answered last */
 };
 
 _Static_assert(sizeof(struct phase_machine) <= 256, "the state must stay cheap to copy");
@@ -137,7 +144,8 @@ bool phase_attempt_open(const struct phase_machine *m);
 bool phase_is_switched(const struct phase_machine *m);
 /* The switch was to WebSocket, so frames are decoded. */
 bool phase_is_framed(const struct phase_machine *m);
-/* The machine has given up on this connection. */
+/* Neither requests nor answers are read any more: PHASE_BLIND was told, or PHASE_SET_ASIDE without a
+ * switch. */
 bool phase_is_blind(const struct phase_machine *m);
 
 #endif

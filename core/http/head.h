@@ -7,7 +7,8 @@
  * (2) It consumes exactly the head: leading empty lines, start line, fields, the empty line.  The
  *     byte after the head is never looked at.
  * (3) Tolerant of what servers tolerate (bare LF, leading empty lines, folded fields, duplicate
- *     fields, OWS), exact about where each part starts and ends.
+ *     fields, OWS, blanks before the colon, lines without a colon, bytes no field should hold), exact
+ *     about where each part starts and ends.
  * Source: RFC 9112 sections 2 to 6, RFC 9110 sections 5 and 7.8.
  */
 #ifndef CORE_HTTP_HEAD_H
@@ -57,7 +58,7 @@ enum http_flag {
 	HTTP_WS_DEFLATE = 1u << 19, /* permessage-deflate named in Sec-WebSocket-Extensions */
 	HTTP_FOLDED = 1u << 20,	    /* at least one obs-fold */
 	HTTP_BARE_LF = 1u << 21,
-	HTTP_LENGTH_CONFLICT = 1u << 22, /* differing or unparseable Content-Length, or CL with TE */
+	HTTP_LENGTH_CONFLICT = 1u << 22, /* unequal or unreadable Content-Length, or CL with TE */
 	HTTP_CONTENT_ENCODING = 1u << 23,
 };
 
@@ -92,10 +93,10 @@ enum http_error {
 };
 
 enum {
-	HTTP_HEAD_MAX = 64 * 1024, /* bytes of one head; nginx, Node, Go and Apache all stop earlier */
+	HTTP_HEAD_MAX = 64 * 1024, /* bytes; nginx, Node, Go and Apache all stop earlier */
 };
 
-/* 64 bytes; copy it freely. Fields above the line are the result, those below are the scanner's. */
+/* 48 bytes; copy it freely. Fields above the line are the result, those below are the scanner's. */
 struct http_head {
 	uint64_t content_length; /* valid with HTTP_CONTENT_LENGTH and without LENGTH_CONFLICT */
 	uint32_t len;		 /* bytes consumed so far, of the whole head once DONE */
@@ -111,25 +112,24 @@ struct http_head {
 	uint32_t part_start;
 	uint32_t part_end; /* end of the last byte of the part that is not OWS */
 	uint8_t step;
-	uint8_t field;	     /* which known field this line is, 0 for none */
-	uint8_t match_lo;    /* candidates of the known-word match: [lo, hi) */
+	uint8_t field;	  /* which known field this line is, 0 for none */
+	uint8_t match_lo; /* candidates of the known-word match: [lo, hi) */
 	uint8_t match_hi;
 	uint8_t match_pos;
-	uint8_t token;	     /* state of a list value */
-	uint8_t te_last;
-	uint8_t cl_digits;
-	uint64_t number;
-	uint32_t spare[2];
+	uint8_t token; /* state of a list value */
+	uint16_t spare;
+	uint64_t number; /* Content-Length or status under way */
 };
 
-_Static_assert(sizeof(struct http_head) == 64, "struct http_head is part of the phase machine");
+_Static_assert(sizeof(struct http_head) == 48, "struct http_head is part of the phase machine");
 
 /* Start a head. */
 void http_head_init(struct http_head *h, enum http_kind kind);
 
 /* Feed the next bytes.
  *   p, n   bytes as they came, any split
- *   sink   told about each part as it ends, or NULL
+ *   sink   told about each part as it ends, or NULL; the same choice for all of one head, because
+ *          without a sink field lines of no interest are skipped whole
  * Returns the number of bytes that belong to the head (n while MORE; less when DONE or BAD; on BAD
  * the offending byte is not consumed).  Feeding a DONE or BAD head consumes nothing. */
 size_t http_head_feed(struct http_head *h, const uint8_t *p, size_t n, http_sink *sink, void *ctx);
@@ -138,7 +138,11 @@ size_t http_head_feed(struct http_head *h, const uint8_t *p, size_t n, http_sink
  * a stripping proxy left behind (then the Upgrade itself is missing).  Valid once DONE. */
 bool http_head_is_attempt(const struct http_head *h);
 
-/* True when a body follows a request with this head; *ret_len is UINT64_MAX for chunked. */
+#define HTTP_LEN_CHUNKED  UINT64_MAX
+#define HTTP_LEN_TO_CLOSE (UINT64_MAX - 1) /* the head contradicts itself: nobody can tell */
+
+/* True when a body follows a request with this head; *ret_len is its length, HTTP_LEN_CHUNKED or
+ * HTTP_LEN_TO_CLOSE. */
 bool http_request_body(const struct http_head *h, uint64_t *ret_len);
 
 /* How the body of an answer ends.  Source: RFC 9112 section 6.3. */
@@ -148,7 +152,9 @@ enum http_body {
 	HTTP_BODY_CHUNKED,
 	HTTP_BODY_TO_CLOSE,
 };
-enum http_body http_response_body(const struct http_head *h, enum http_method of, uint64_t *ret_len);
+/* ret_len is set for HTTP_BODY_LENGTH only; it may be 0. */
+enum http_body http_response_body(const struct http_head *h, enum http_method of,
+				  uint64_t *ret_len);
 
 const char *http_method_name(enum http_method m);
 

@@ -52,7 +52,8 @@ static inline bool ws_masked(const struct ws_frame *f) { return f->second & 0x80
 /* Start at a frame boundary. */
 void ws_frame_init(struct ws_frame *f);
 
-/* Feed header bytes. Returns bytes consumed (all of them header); stops when complete. */
+/* Feed header bytes. Returns bytes consumed (all of them header); stops when complete, or with the
+ * first byte that proves the bytes to be no frame (complete is set then, too, and len is 0). */
 size_t ws_frame_feed(struct ws_frame *f, const uint8_t *p, size_t n);
 
 const char *ws_opcode_name(uint8_t opcode); /* never NULL */
