@@ -37,7 +37,7 @@ bool http_view_has_token(const struct http_view *v, const char *name, const char
 /* Walk a comma-separated list: *at starts at 0; false at the end.  Empty elements are skipped. */
 bool http_list_next(struct span list, size_t *at, struct span *ret_item);
 
-bool span_is(struct span s, const char *text);	     /* exact */
+bool span_is(struct span s, const char *text);	      /* exact */
 bool span_is_nocase(struct span s, const char *text); /* ASCII case ignored */
 
 #endif

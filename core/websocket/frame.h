@@ -21,11 +21,11 @@ enum ws_opcode {
 
 /* What is wrong with a header, as bits. The first group means the bytes are no frame at all. */
 enum ws_fault {
-	WS_BAD_OPCODE = 1u << 0,	/* reserved opcode */
-	WS_BAD_RSV = 1u << 1,		/* RSV2 or RSV3: no extension in use defines them */
+	WS_BAD_OPCODE = 1u << 0,	 /* reserved opcode */
+	WS_BAD_RSV = 1u << 1,		 /* RSV2 or RSV3: no extension in use defines them */
 	WS_CONTROL_FRAGMENTED = 1u << 2, /* FIN clear on a control frame */
-	WS_CONTROL_LONG = 1u << 3,	/* control frame of more than 125 bytes */
-	WS_LENGTH_HIGH_BIT = 1u << 4,	/* 64-bit length with the top bit set */
+	WS_CONTROL_LONG = 1u << 3,	 /* control frame of more than 125 bytes */
+	WS_LENGTH_HIGH_BIT = 1u << 4,	 /* 64-bit length with the top bit set */
 	WS_NOT_A_FRAME = WS_BAD_OPCODE | WS_BAD_RSV | WS_CONTROL_FRAGMENTED | WS_CONTROL_LONG |
 			 WS_LENGTH_HIGH_BIT,
 	WS_LENGTH_NOT_MINIMAL = 1u << 5,
@@ -44,10 +44,22 @@ struct ws_frame {
 	uint16_t spare;
 };
 
-static inline uint8_t ws_opcode(const struct ws_frame *f) { return f->first & 0x0f; }
-static inline bool ws_fin(const struct ws_frame *f) { return f->first & 0x80; }
-static inline bool ws_rsv1(const struct ws_frame *f) { return f->first & 0x40; }
-static inline bool ws_masked(const struct ws_frame *f) { return f->second & 0x80; }
+static inline uint8_t ws_opcode(const struct ws_frame *f)
+{
+	return f->first & 0x0f;
+}
+static inline bool ws_fin(const struct ws_frame *f)
+{
+	return f->first & 0x80;
+}
+static inline bool ws_rsv1(const struct ws_frame *f)
+{
+	return f->first & 0x40;
+}
+static inline bool ws_masked(const struct ws_frame *f)
+{
+	return f->second & 0x80;
+}
 
 /* Start at a frame boundary. */
 void ws_frame_init(struct ws_frame *f);
