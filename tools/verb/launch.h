@@ -1,32 +1,15 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
  * launch: what `shakedown run` does around a command: library, trace folder, process, summary.
- *
- * The launcher's record is the file `launch` in the trace folder, mode 0600, one fact per line, each
- * line written by one write(2) as soon as it is known, so that it survives the launcher's own death:
- *
- *     shakedown-launch 1            first line; a higher number is refused by readers
- *     boot-id HEX32
- *     begin T_NS
- *     library PATH                  what was preloaded
- *     argv ARG...                   secrets masked
- *     start PID TICKS T_NS          the command, after its exec succeeded
- *     signal NUMBER T_NS            seen by the launcher (forwarded, or sent by the terminal to all)
- *     exit PID TICKS T_NS STATUS    a child or adopted descendant ended; STATUS as wait(2) gave it
- *     end T_NS                      the launcher stopped looking
- *
- * T_NS is CLOCK_MONOTONIC.  TICKS is field 22 of /proc/PID/stat, 0 when it could not be read.
- * PATH and ARG: bytes outside 0x21..0x7e and '%' are written %XX.  Unknown first words are skipped.
  */
 #ifndef TOOLS_VERB_LAUNCH_H
 #define TOOLS_VERB_LAUNCH_H
 
 #include <limits.h>
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>
-
-#define LAUNCH_RECORD_NAME "launch"
 
 /* Failures of `run` itself, as env(1). */
 enum launch_status {
@@ -44,70 +27,83 @@ struct launch_library {
 };
 
 /* Find the library: SHAKEDOWN_LIB, next to our executable, ../lib of it, the configured place.
- * Complains and returns false when there is none. */
-bool launch_library_find(struct launch_library *ret);
-/* ld.so splits LD_PRELOAD at spaces and colons: make preload a path without them. */
-bool launch_library_clean(struct launch_library *l);
+ * ret_why says, in one sentence with the remedy, why there is none when false is returned. */
+bool launch_library_find(struct launch_library *ret, char *ret_why, size_t size);
+
+/* ld.so splits LD_PRELOAD at spaces and colons: make preload a path without them, in a private folder
+ * if need be.  Undone by launch_library_done. */
+bool launch_library_clean(struct launch_library *l, char *ret_why, size_t size);
 void launch_library_done(struct launch_library *l);
 
-/* The value of LD_PRELOAD: ours joined with what was set.  A sanitizer's runtime stays first; sanitizer
- * is the one the program itself needs, "" none.  ret holds size bytes; false when it does not fit. */
+/* The value of LD_PRELOAD: ours joined with what was set (NULL nothing).  A sanitizer's runtime stays
+ * first; sanitizer is the one the program itself needs, "" none.  False when it does not fit. */
 bool launch_preload(const char *preload, const char *existing, const char *sanitizer, char *ret,
 		    size_t size);
 
 /* ---- launch_folder.c ---- */
 
+struct launch_folder {
+	char path[PATH_MAX]; /* absolute */
+	bool made;	     /* it was not there before */
+};
+
 /* Make the trace folder: dir as given, or EXE.trace, EXE.trace.1, ... in the working directory when
- * dir is NULL.  ret_path is absolute.  Complains with the remedy and returns false. */
-bool launch_folder_make(const char *dir, const char *command, char ret_path[PATH_MAX]);
+ * dir is NULL.  Complains with the remedy and returns false. */
+bool launch_folder_make(const char *dir, const char *command, struct launch_folder *ret);
 
-/* ---- launch_record.c ---- */
+/* Nothing was started: remove the folder if we made it. */
+void launch_folder_undo(const struct launch_folder *f);
 
-/* All take the descriptor of the record, -1 allowed (nothing is written). */
-int launch_record_open(const char *folder);
-void launch_record_begin(int fd, const char *library, char *const *argv);
-void launch_record_start(int fd, pid_t pid, uint64_t ticks);
-void launch_record_signal(int fd, int number);
-void launch_record_exit(int fd, pid_t pid, uint64_t ticks, int status);
-void launch_record_end(int fd);
+/* ---- launch_environ.c ---- */
+
+/* The SHAKEDOWN_* variables that mean something; NULL behind the last. */
+const char *launch_variable(size_t i);
+
+/* Refuse SHAKEDOWN_* variables nobody reads: they are misspelt.  Complains with the nearest name. */
+bool launch_environ_check(char *const *env);
 
 /* ---- launch_process.c ---- */
 
 struct launch_job {
 	const char *path; /* file to execute, found already */
-	char **argv;
-	int record; /* descriptor of the launcher's record or -1 */
-	int quiet;
-	const char *library; /* real path: its opening is the proof that it was loaded; NULL none */
+	char *const *argv;
+	bool shell; /* a text without "#!": /bin/sh reads it, as execvp(3) does */
+	bool quiet;
+	const char *folder;  /* where the launcher's record goes */
+	const char *library; /* real path: its opening proves that it was loaded; NULL: not asked */
 	/* results */
-	int status;	   /* wait(2) status to pass on */
-	bool started;	   /* the exec succeeded */
-	bool loaded;	   /* somebody opened the library after the exec */
-	bool load_unknown; /* could not be watched */
-	int exec_errno;	   /* valid when !started */
+	int status;   /* wait(2) status to pass on */
+	bool started; /* the exec succeeded; otherwise exec_errno says why not */
+	int exec_errno;
+	bool loaded;	   /* the library was opened after the exec */
+	bool load_unknown; /* that could not be watched */
 };
 
-/* Run it to its end, with the environment as it is now: forward signals, reap and follow whatever it
- * leaves behind. False when nothing could be started for our own reasons (complained). */
+/* Run it to its end, with the environment as it is now: forward signals, reap, and follow a command
+ * that ended with 0 and left processes behind (it became a daemon).
+ * False when nothing could be started for our own reasons (complained). */
 bool launch_job_run(struct launch_job *job);
 
-uint64_t launch_start_ticks(pid_t pid);
+/* ---- launch_loaded.c ---- */
 
-/* ---- launch_environ.c ---- */
-
-/* Refuse SHAKEDOWN_* variables nobody reads: they are misspelt.  Complains with the nearest name. */
-bool launch_environ_check(char *const *env);
+/* The proof that the dynamic loader took the library: somebody opened the file.  Start watching before
+ * the exec, ask afterwards.  Returns a descriptor, or -1 when this cannot be watched. */
+int launch_loaded_watch(const char *library);
+/* Was it opened since? Ends the watch. */
+bool launch_loaded_done(int fd);
 
 /* ---- launch_summary.c ---- */
 
 struct launch_summary {
-	bool any_trace;
-	bool blind;	/* no process was seen */
-	uint32_t worst; /* enum severity, valid with any_finding */
-	bool any_finding;
+	uint32_t traces; /* processes that wrote one */
+	uint32_t unreadable;
+	uint64_t attempts;
+	bool all_blind; /* nothing at all was seen by any of them */
+	uint32_t findings;
+	int worst; /* enum severity, valid with findings */
 };
 
-/* Read the folder back and say on stderr what is in it (unless quiet). */
+/* Read the folder back; say on stderr what is in it unless quiet. */
 void launch_summarize(const char *folder, bool quiet, struct launch_summary *ret);
 
 #endif

@@ -1,0 +1,142 @@
+/* SPDX-License-Identifier: BSD-2-Clause
+ *
+ * launch/folder: the trace folder.  It is new or empty: what another run recorded is never mixed with
+ * this one, and never deleted.
+ */
+#include "tools/verb/launch.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "tools/verb/verb.h"
+
+enum {
+	NUMBERS = 10000, /* EXE.trace.1 ... */
+};
+
+static bool is_empty(const char *path)
+{
+	DIR *d = opendir(path);
+	struct dirent *e;
+	bool empty = true;
+
+	if (!d)
+		return false;
+	while (empty && (e = readdir(d)))
+		empty = !strcmp(e->d_name, ".") || !strcmp(e->d_name, "..");
+	closedir(d);
+	return empty;
+}
+
+static void complain_mkdir(const char *dir, int e)
+{
+	switch (e) {
+	case ENOENT:
+		complain("cannot make the trace folder %s: the folder it should be in does not "
+			 "exist; make it with mkdir -p",
+			 dir);
+		break;
+	case EACCES:
+	case EPERM:
+	case EROFS:
+		complain("cannot make the trace folder %s: %s; name a place you may write to with "
+			 "-o DIR",
+			 dir, strerror(e));
+		break;
+	case ENOSPC:
+	case EDQUOT:
+		complain("cannot make the trace folder %s: %s; free some space or use -o DIR on "
+			 "another disk",
+			 dir, strerror(e));
+		break;
+	default:
+		complain("cannot make the trace folder %s: %s; choose another with -o DIR", dir,
+			 strerror(e));
+	}
+}
+
+/* A folder that was there before: fit for a new trace? */
+static bool accept_existing(const char *dir)
+{
+	struct stat st;
+
+	if (stat(dir, &st) || !S_ISDIR(st.st_mode)) {
+		complain("%s exists and is no folder; choose another name with -o DIR", dir);
+		return false;
+	}
+	if (access(dir, W_OK | X_OK)) {
+		complain(
+			"cannot write into the trace folder %s: %s; choose another with -o DIR, or "
+			"change its owner or mode",
+			dir, strerror(errno));
+		return false;
+	}
+	if (!is_empty(dir)) {
+		complain("the trace folder %s is not empty, and what it holds is not overwritten; "
+			 "choose another name, or remove it first",
+			 dir);
+		return false;
+	}
+	return true;
+}
+
+static bool make_given(const char *dir, bool *ret_made)
+{
+	*ret_made = !mkdir(dir, 0700);
+	if (*ret_made)
+		return true;
+	if (errno == EEXIST)
+		return accept_existing(dir);
+	complain_mkdir(dir, errno);
+	return false;
+}
+
+/* EXE.trace, then EXE.trace.1 and so on: the first that is free. */
+static bool make_numbered(const char *command, char *ret, size_t size)
+{
+	const char *slash = strrchr(command, '/');
+	const char *base = slash ? slash + 1 : command;
+
+	for (unsigned i = 0; i < NUMBERS; i++) {
+		int n = i ? snprintf(ret, size, "%.200s.trace.%u", base, i)
+			  : snprintf(ret, size, "%.200s.trace", base);
+
+		if (n < 0 || (size_t)n >= size)
+			break;
+		if (!mkdir(ret, 0700))
+			return true;
+		if (errno != EEXIST) {
+			complain_mkdir(ret, errno);
+			return false;
+		}
+	}
+	complain("%.200s.trace and its numbered successors are all taken; remove some, or name a "
+		 "folder with -o DIR",
+		 base);
+	return false;
+}
+
+bool launch_folder_make(const char *dir, const char *command, struct launch_folder *ret)
+{
+	char name[PATH_MAX];
+
+	ret->made = true;
+	if (dir ? !make_given(dir, &ret->made) : !make_numbered(command, name, sizeof(name)))
+		return false;
+	if (realpath(dir ? dir : name, ret->path))
+		return true;
+	complain("cannot use the trace folder %s: %s; choose another with -o DIR", dir ? dir : name,
+		 strerror(errno));
+	return false;
+}
+
+void launch_folder_undo(const struct launch_folder *f)
+{
+	if (f->made)
+		(void)rmdir(f->path);
+}

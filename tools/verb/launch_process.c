@@ -1,0 +1,355 @@
+/* SPDX-License-Identifier: BSD-2-Clause
+ *
+ * launch/process: the command, from fork to the status that is passed on.
+ *
+ * (1) All signals we forward are blocked and taken one by one with sigwaitinfo: no handler, no race.
+ * (2) What the terminal sends goes to the whole foreground group, the command included: it is not sent
+ *     a second time (a second ^C means "at once" to many servers).
+ * (3) We are the subreaper of everything below: orphans become our children and are reaped, also when
+ *     we are process 1.  A command that ends with 0 and leaves processes behind became a daemon; they
+ *     are followed to their end.
+ * (4) Signals that were ignored when we started stay ignored, for the command, too.
+ */
+#include "tools/verb/launch.h"
+
+#include <ctype.h>
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "core/core.h"
+#include "tools/exchange/launcher.h"
+#include "tools/verb/verb.h"
+
+static const int forwarded[] = {SIGTERM, SIGINT,   SIGHUP,  SIGQUIT, SIGUSR1,
+				SIGUSR2, SIGWINCH, SIGCONT, SIGTSTP};
+
+struct loop {
+	struct launch_job *job;
+	struct launcher record;
+	pid_t command;
+	sigset_t taken, mask_before;
+	struct sigaction chld_before, pipe_before;
+	bool running;	   /* the command has not ended */
+	bool following;	   /* it has, and its descendants have not */
+	bool asked_to_end; /* a signal that ends servers was seen */
+	bool stop_seen, command_stopped;
+};
+
+static uint64_t now_ns(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
+}
+
+static void write_record(struct loop *l)
+{
+	int err = launcher_write(l->job->folder, &l->record);
+
+	if (err)
+		complain(
+			"cannot write the launcher's record in %s: %s; the end of the process will "
+			"be guessed from its last event",
+			l->job->folder, strerror(-err));
+}
+
+/* ---- start ---- */
+
+static void take_signals(struct loop *l)
+{
+	struct sigaction act;
+
+	sigemptyset(&l->taken);
+	sigaddset(&l->taken, SIGCHLD);
+	for (size_t i = 0; i < CORE_ARRAY_LEN(forwarded); i++) {
+		if (!sigaction(forwarded[i], NULL, &act) && act.sa_handler != SIG_IGN)
+			sigaddset(&l->taken, forwarded[i]);
+	}
+	/* An ignored SIGCHLD would make the kernel throw the status away. */
+	act = (struct sigaction){.sa_handler = SIG_DFL};
+	sigaction(SIGCHLD, &act, &l->chld_before);
+	act.sa_handler = SIG_IGN;
+	sigaction(SIGPIPE, &act, &l->pipe_before);
+	sigprocmask(SIG_BLOCK, &l->taken, &l->mask_before);
+}
+
+static void give_signals_back(const struct loop *l)
+{
+	sigaction(SIGCHLD, &l->chld_before, NULL);
+	sigaction(SIGPIPE, &l->pipe_before, NULL);
+	sigprocmask(SIG_SETMASK, &l->mask_before, NULL);
+}
+
+/* A ^C too many must not cost the summary and the status. */
+static void drop_late_signals(const struct loop *l)
+{
+	static const struct timespec at_once;
+
+	while (sigtimedwait(&l->taken, NULL, &at_once) > 0)
+		continue;
+}
+
+/* In the child. Returns only when it failed, with errno. */
+static void execute(const struct launch_job *job)
+{
+	size_t n = 0;
+	const char **argv;
+
+	if (!job->shell) {
+		execve(job->path, job->argv, environ);
+		return;
+	}
+	while (job->argv[n])
+		n++;
+	argv = calloc(n + 2, sizeof(*argv));
+	if (!argv)
+		return;
+	argv[0] = "/bin/sh";
+	argv[1] = job->path;
+	memcpy(argv + 2, job->argv + 1, n * sizeof(*argv));
+	execve(argv[0], (char *const *)(uintptr_t)argv, environ);
+}
+
+static _Noreturn void child(const struct loop *l, int report)
+{
+	int e;
+
+	give_signals_back(l);
+	execute(l->job);
+	e = errno;
+	(void)!write(report, &e, sizeof(e));
+	_exit(LAUNCH_NOT_RUN);
+}
+
+/* Fork and exec; the pipe closes by itself when the exec succeeds. False: complained. */
+static bool start(struct loop *l)
+{
+	int pipe_fd[2], e = 0;
+	ssize_t n;
+
+	if (pipe2(pipe_fd, O_CLOEXEC)) {
+		complain("cannot make a pipe: %s", strerror(errno));
+		return false;
+	}
+	l->command = fork();
+	if (l->command < 0) {
+		complain("cannot start a process: %s", strerror(errno));
+		close(pipe_fd[0]);
+		close(pipe_fd[1]);
+		return false;
+	}
+	if (l->command == 0)
+		child(l, pipe_fd[1]);
+	close(pipe_fd[1]);
+	do
+		n = read(pipe_fd[0], &e, sizeof(e));
+	while (n < 0 && errno == EINTR);
+	close(pipe_fd[0]);
+	l->job->started = n == 0;
+	l->job->exec_errno = e;
+	return true;
+}
+
+/* ---- who is there ---- */
+
+/* Field 4 of /proc/PID/stat: the parent. The name in field 2 may hold anything, so read from its end. */
+static pid_t parent_of(const char *pid)
+{
+	char path[64], text[512];
+	const char *paren;
+	ssize_t n;
+	int fd, parent;
+
+	snprintf(path, sizeof(path), "/proc/%.16s/stat", pid);
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (fd < 0)
+		return -1;
+	n = read(fd, text, sizeof(text) - 1);
+	close(fd);
+	text[n > 0 ? n : 0] = '\0';
+	paren = strrchr(text, ')');
+	return paren && sscanf(paren, ") %*c %d", &parent) == 1 ? parent : -1;
+}
+
+/* Call what for each of our children. */
+static unsigned each_child(int signal_number)
+{
+	DIR *proc = opendir("/proc");
+	struct dirent *e;
+	unsigned n = 0;
+
+	while (proc && (e = readdir(proc))) {
+		if (!isdigit((unsigned char)e->d_name[0]) || parent_of(e->d_name) != getpid())
+			continue;
+		n++;
+		if (signal_number)
+			kill((pid_t)atol(e->d_name), signal_number);
+	}
+	if (proc)
+		closedir(proc);
+	return n;
+}
+
+/* ---- signals ---- */
+
+static bool ends_servers(int number)
+{
+	return number == SIGTERM || number == SIGINT || number == SIGQUIT || number == SIGHUP;
+}
+
+static void forward(struct loop *l, const siginfo_t *info)
+{
+	int number = info->si_signo;
+	bool everyone_got_it =
+		info->si_code == SI_KERNEL && l->running && getpgid(l->command) == getpgrp();
+
+	if (ends_servers(number)) {
+		l->asked_to_end |= number != SIGHUP;
+		if (!l->record.t_signal) {
+			l->record.t_signal = now_ns();
+			write_record(l);
+		}
+	}
+	l->stop_seen |= number == SIGTSTP;
+	if (number == SIGCONT)
+		l->stop_seen = l->command_stopped = false;
+	if (everyone_got_it || (l->running && info->si_pid == l->command))
+		return;
+	if (l->running)
+		kill(l->command, number);
+	else
+		each_child(number);
+}
+
+/* When the command stopped for a SIGTSTP we saw, too, so do we: the shell waits for us. */
+static void stop_along(struct loop *l)
+{
+	if (!l->stop_seen || !l->command_stopped)
+		return;
+	l->stop_seen = l->command_stopped = false;
+	raise(SIGSTOP);
+}
+
+/* ---- ends ---- */
+
+static int status_of(const siginfo_t *info)
+{
+	if (info->si_code == CLD_EXITED)
+		return (info->si_status & 0xff) << 8;
+	return info->si_status | (info->si_code == CLD_DUMPED ? 0x80 : 0);
+}
+
+static void note_end(struct loop *l, const siginfo_t *info)
+{
+	if (info->si_pid != l->command && !l->following)
+		return; /* an orphan: reaped, and that is all */
+	if (info->si_pid == l->command)
+		l->running = false;
+	l->job->status = status_of(info);
+	l->record.pid = (uint32_t)info->si_pid;
+	l->record.status = l->job->status;
+	l->record.status_known = true;
+	l->record.t_end = now_ns();
+}
+
+/* Take every child that changed. False when none is left. */
+static bool reap(struct loop *l)
+{
+	for (;;) {
+		siginfo_t info = {.si_pid = 0};
+
+		if (waitid(P_ALL, 0, &info, WEXITED | WSTOPPED | WCONTINUED | WNOHANG)) {
+			if (errno == EINTR)
+				continue;
+			return false;
+		}
+		if (info.si_pid == 0)
+			return true;
+		if (info.si_code == CLD_STOPPED || info.si_code == CLD_CONTINUED) {
+			if (info.si_pid == l->command)
+				l->command_stopped = info.si_code == CLD_STOPPED;
+		} else {
+			note_end(l, &info);
+		}
+	}
+}
+
+static void begin_following(struct loop *l)
+{
+	unsigned n;
+
+	l->following = true;
+	if (l->job->quiet)
+		return;
+	n = each_child(0);
+	complain("the command ended with 0 and left %u process%s behind: following %s (^C ends %s)",
+		 n, n == 1 ? "" : "es", n == 1 ? "it" : "them", n == 1 ? "it" : "them");
+}
+
+/* Is there anything left to wait for?  Called after each reaping. */
+static bool goes_on(struct loop *l, bool children_left)
+{
+	if (l->running)
+		return true;
+	if (!children_left)
+		return false;
+	if (l->following)
+		return true;
+	if (l->job->status != 0 || l->asked_to_end)
+		return false;
+	begin_following(l);
+	return true;
+}
+
+static void loop_run(struct loop *l)
+{
+	bool left = reap(l);
+
+	while (goes_on(l, left)) {
+		siginfo_t info;
+
+		if (sigwaitinfo(&l->taken, &info) < 0)
+			continue;
+		if (info.si_signo == SIGCHLD)
+			left = reap(l);
+		else
+			forward(l, &info);
+		stop_along(l);
+	}
+}
+
+bool launch_job_run(struct launch_job *job)
+{
+	struct loop l = {.job = job};
+	int watch = job->library ? launch_loaded_watch(job->library) : -1;
+
+	take_signals(&l);
+	prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0);
+	if (!start(&l))
+		return false;
+	l.running = true;
+	if (job->started) {
+		l.record.pid = (uint32_t)l.command;
+		write_record(&l);
+		loop_run(&l);
+		write_record(&l);
+	} else {
+		waitpid(l.command, NULL, 0);
+	}
+	drop_late_signals(&l);
+	give_signals_back(&l);
+	job->load_unknown = watch < 0;
+	if (watch >= 0)
+		job->loaded = launch_loaded_done(watch);
+	return true;
+}

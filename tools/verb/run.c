@@ -1,0 +1,280 @@
+/* SPDX-License-Identifier: BSD-2-Clause
+ *
+ * verb/run: watch a command.
+ *
+ * (1) Whatever is wrong with our own configuration is refused before the command starts: 125.
+ * (2) From then on the command counts: its status is passed on, and seeing nothing stops nothing.
+ * (3) Whoever sees nothing says so.
+ */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "core/finding/finding.h"
+#include "tools/verb/launch.h"
+#include "tools/verb/verb.h"
+#include "tools/verb/verdict.h"
+
+static const char *output, *keep, *fail_on;
+static uint64_t max_trace, payload = UINT64_MAX, body = UINT64_MAX;
+static bool all, no_redact, quiet;
+
+static const struct option_row options[] = {
+	{"output", 'o', OPTION_STRING, "DIR",
+	 "record into this folder, which must be new or empty (default: NAME.trace, NAME.trace.1, "
+	 "... "
+	 "in the working directory)",
+	 &output},
+	{"max-trace", 0, OPTION_SIZE, "SIZE", "most disk space one process's trace may take",
+	 &max_trace},
+	{"keep", 0, OPTION_CHOICE, "last|first",
+	 "what remains when that is not enough: the last events (default) or the first", &keep},
+	{"all", 0, OPTION_FLAG, NULL, "record plain exchanges in full, not only upgrade attempts",
+	 &all},
+	{"payload", 0, OPTION_SIZE, "BYTES",
+	 "record so much of each well-formed frame's payload (0)", &payload},
+	{"body", 0, OPTION_SIZE, "BYTES", "record so much of each body of an attempt", &body},
+	{"no-redact", 0, OPTION_FLAG, NULL, "record secrets as they are, instead of masking them",
+	 &no_redact},
+	{"fail-on", 0, OPTION_CHOICE, "info|warning|error|critical",
+	 "end with 1 when there is a finding at least that severe", &fail_on},
+	{"quiet", 'q', OPTION_FLAG, NULL, "say nothing unless something is wrong", &quiet},
+	{.name = NULL},
+};
+
+static const char text[] = "Starts CMD with the library preloaded, which records every HTTP "
+			   "upgrade its processes take part "
+			   "in. The command keeps its terminal, its signals and its exit status; "
+			   "nothing in it is changed.\n"
+			   "\n"
+			   "Before the start the program file is looked at: what cannot be watched "
+			   "(static binaries, Go, "
+			   "setuid programs, other architectures) is said on stderr, and the "
+			   "command runs all the same. "
+			   "Afterwards a summary and the next command are printed on stderr.\n"
+			   "\n"
+			   "TERM, INT, HUP, QUIT, USR1, USR2, WINCH, CONT and TSTP are forwarded. "
+			   "A command that ends with 0 "
+			   "and leaves processes behind has become a daemon: it is followed until "
+			   "it ends, and its status is "
+			   "passed on. As process 1 of a container, run reaps orphans.\n"
+			   "\n"
+			   "EXIT STATUS\n"
+			   "\n"
+			   "The status of the command, or 128 plus the number of the signal that "
+			   "killed it. 1 with --fail-on "
+			   "when there is such a finding and the command itself ended with 0. 125 "
+			   "when run itself failed (and, "
+			   "with --fail-on, when nothing could be seen), 126 when the command "
+			   "cannot be executed, 127 when it "
+			   "is not found.\n"
+			   "\n"
+			   "ENVIRONMENT\n"
+			   "\n"
+			   "Options are handed to the library in variables: SHAKEDOWN_TRACE (the "
+			   "folder), SHAKEDOWN_MAX_TRACE, "
+			   "SHAKEDOWN_KEEP, SHAKEDOWN_ALL, SHAKEDOWN_PAYLOAD, SHAKEDOWN_BODY, "
+			   "SHAKEDOWN_NO_REDACT. They may be "
+			   "set by hand for a bare LD_PRELOAD. SHAKEDOWN_LIB is the path of "
+			   "libshakedown.so when it lies "
+			   "neither beside the command nor in ../lib.\n"
+			   "\n"
+			   "EXAMPLES\n"
+			   "\n"
+			   "    shakedown run -- ./server --port 8080\n"
+			   "    shakedown run -o /tmp/t --fail-on error -- python3 app.py\n"
+			   "    shakedown run --all -- nginx -g 'daemon off;'\n";
+
+/* ---- before ---- */
+
+static void say_verdict(const struct verdict *v)
+{
+	if (v->sentence[0])
+		complain("%s", v->sentence);
+	if (v->sentence[0] && v->remedy[0])
+		complain("to change that: %s", v->remedy);
+}
+
+static void set(const char *name, const char *value)
+{
+	if (setenv(name, value, 1)) {
+		complain("no memory for the environment");
+		exit(LAUNCH_FAILED);
+	}
+}
+
+static void set_number(const char *name, uint64_t value)
+{
+	char number[24];
+
+	snprintf(number, sizeof(number), "%llu", (unsigned long long)value);
+	set(name, number);
+}
+
+/* The variables the library reads; what is not given on the command line keeps its value. */
+static void set_variables(const char *folder)
+{
+	set("SHAKEDOWN_TRACE", folder);
+	if (max_trace)
+		set_number("SHAKEDOWN_MAX_TRACE", max_trace);
+	if (keep)
+		set("SHAKEDOWN_KEEP", keep);
+	if (all)
+		set("SHAKEDOWN_ALL", "1");
+	if (payload != UINT64_MAX)
+		set_number("SHAKEDOWN_PAYLOAD", payload);
+	if (body != UINT64_MAX)
+		set_number("SHAKEDOWN_BODY", body);
+	if (no_redact)
+		set("SHAKEDOWN_NO_REDACT", "1");
+}
+
+static bool set_preload(const struct launch_library *l, const struct verdict *v)
+{
+	char value[2 * PATH_MAX];
+
+	if (!launch_preload(l->preload, getenv("LD_PRELOAD"), v->target.sanitizer, value,
+			    sizeof(value))) {
+		complain("LD_PRELOAD is too long already (over %zu bytes): shorten it",
+			 sizeof(value));
+		return false;
+	}
+	set("LD_PRELOAD", value);
+	return true;
+}
+
+static bool prepare_library(struct launch_library *l)
+{
+	char why[2 * PATH_MAX];
+
+	if (launch_library_find(l, why, sizeof(why)) && launch_library_clean(l, why, sizeof(why)))
+		return true;
+	complain("%s", why);
+	return false;
+}
+
+/* ---- after ---- */
+
+static int exec_failed(const struct verdict *v, int e)
+{
+	if (e == ENOEXEC)
+		complain(
+			"%s cannot be executed: it is no program for this machine; use a build for "
+			"%s",
+			v->path, target_machine_name(target_machine_own()));
+	else
+		complain("%s cannot be executed: %s; check the file and the interpreter it names",
+			 v->path, strerror(e));
+	return e == ENOENT ? LAUNCH_NOT_FOUND : LAUNCH_NOT_RUN;
+}
+
+/* No process wrote a trace: why? */
+static void say_no_trace(const struct launch_job *job, const struct verdict *v)
+{
+	if (v->sight == SIGHT_BLIND)
+		complain("blind: nothing was seen of %s, see above", v->program);
+	else if (job->loaded)
+		complain("blind: no socket call was seen (the library was loaded, but no process "
+			 "that "
+			 "had it listened, accepted or connected)");
+	else if (job->load_unknown)
+		complain(
+			"blind: no trace was written, and whether the library was loaded cannot be "
+			"told; 'shakedown doctor PID' on the running server tells");
+	else
+		complain("blind: the library was not loaded: something between run and the server "
+			 "removed LD_PRELOAD from its environment, or the server is static or "
+			 "setuid; "
+			 "'shakedown doctor CMD' judges a program");
+}
+
+static int pass_status(int status)
+{
+	return WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status);
+}
+
+static int conclude(const struct launch_job *job, const struct verdict *v, const char *folder)
+{
+	struct launch_summary sum;
+	enum severity limit;
+	int status = pass_status(job->status);
+
+	launch_summarize(folder, quiet, &sum);
+	if (!sum.traces && !sum.unreadable)
+		say_no_trace(job, v);
+	else if (!quiet)
+		complain("next: shakedown report %s", folder);
+	if (!fail_on || status || !severity_from_name(fail_on, &limit))
+		return status;
+	if (sum.findings && sum.worst >= (int)limit)
+		return VERB_FOUND;
+	if (sum.all_blind) {
+		complain("--fail-on %s: nothing was seen, so nothing can be promised", fail_on);
+		return LAUNCH_FAILED;
+	}
+	return status;
+}
+
+static int watch(char **argv, const struct verdict *v, struct launch_library *lib)
+{
+	struct launch_folder folder;
+	struct launch_job job = {.path = v->path,
+				 .argv = argv,
+				 .shell = v->shell,
+				 .quiet = quiet,
+				 .folder = folder.path,
+				 .library = lib->real};
+
+	if (!launch_folder_make(output, argv[0], &folder))
+		return LAUNCH_FAILED;
+	set_variables(folder.path);
+	if (!set_preload(lib, v) || !launch_job_run(&job)) {
+		launch_folder_undo(&folder);
+		return LAUNCH_FAILED;
+	}
+	if (!job.started) {
+		launch_folder_undo(&folder);
+		return exec_failed(v, job.exec_errno);
+	}
+	return conclude(&job, v, folder.path);
+}
+
+static int run(int argc, char **argv)
+{
+	struct launch_library lib;
+	struct verdict v;
+	int status;
+
+	if (argc == 0) {
+		complain("run needs a command: shakedown run -- CMD...");
+		return LAUNCH_FAILED;
+	}
+	if (!launch_environ_check(environ))
+		return LAUNCH_FAILED;
+	verdict_of_command(argv, &v);
+	if (v.sight == SIGHT_NONE) {
+		complain("%s; %s", v.sentence, v.remedy);
+		return v.status;
+	}
+	if (!prepare_library(&lib))
+		return LAUNCH_FAILED;
+	if (!quiet)
+		say_verdict(&v);
+	status = watch(argv, &v, &lib);
+	launch_library_done(&lib);
+	return status;
+}
+
+const struct verb verb_run = {
+	.name = "run",
+	.synopsis = "[-o DIR] [options] -- CMD...",
+	.summary = "start a command and record what happens to its upgrades",
+	.text = text,
+	.options = options,
+	.run = run,
+	.command = true,
+	.misuse = LAUNCH_FAILED,
+};
