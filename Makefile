@@ -135,6 +135,24 @@ $(PROG): $(B)/tests/programs/%: tests/programs/%.c $(B)/flags
 	$(call say,PROG,$@)
 	$(Q)$(CC) -std=gnu11 -O2 -g -fomit-frame-pointer -I. -D_GNU_SOURCE -Wall -Wextra $< -o $@ -lpthread -ldl
 
+# What make bench times: see tests/bench/bench.py.
+BENCH_PROGRAMS := $(B)/bench/calls $(B)/bench/idle $(B)/bench/make_trace $(B)/bench/libnop.so $(B)/bench/libstub.so
+
+$(B)/bench/lib%.so: tests/bench/%.c $(B)/flags shim/engine/calls.def
+	@mkdir -p $(@D)
+	$(call say,BENCH,$@)
+	$(Q)$(CC) $(BASE) $(WARN) -fno-builtin -shared $< -o $@ -ldl
+
+$(B)/bench/make_trace: tests/bench/make_trace.c $(CORE_OBJ) $(B)/flags
+	@mkdir -p $(@D)
+	$(call say,BENCH,$@)
+	$(Q)$(CC) $(HOST) $< $(CORE_OBJ) -o $@
+
+$(B)/bench/%: tests/bench/%.c $(B)/flags
+	@mkdir -p $(@D)
+	$(call say,BENCH,$@)
+	$(Q)$(CC) -std=gnu11 -O2 -g -D_GNU_SOURCE -Wall -Wextra $< -o $@ -ldl
+
 build/fuzz/%: tests/fuzz/%.c $(CORE_SRC) $(wildcard core/*/*.h core/*/*.def)
 	@mkdir -p $(@D)
 	$(call say,FUZZ,$@)
@@ -165,6 +183,7 @@ test: deps ## build and run all tests (T=name: only those whose name contains it
 
 unit: $(UNIT)
 programs: $(PROG)
+bench-programs: $(BENCH_PROGRAMS)
 
 check-sanitizers: deps ## unit tests again under ASan/UBSan and TSan
 	@$(MAKE) --no-print-directory VARIANT=asan unit
@@ -176,7 +195,8 @@ RUN ?= 30
 fuzz: $(FUZZ) ## run each libFuzzer target for RUN seconds (default 30)
 	@sh mk/fuzz.sh $(RUN) $(FUZZ)
 
-bench: deps all programs ## compare with bare, a do-nothing shim and strace; prints a table
+bench: deps ## compare with bare, a do-nothing shim and strace; prints a table
+	@$(MAKE) --no-print-directory all bench-programs
 	@$(PYTHON) tests/bench/bench.py $(BENCH)
 
 lint: deps all ## clang-format, clang-tidy, cppcheck, shellcheck, freestanding checks
@@ -197,4 +217,4 @@ help: ## this list
 -include $(shell find $(B) build/fuzz -name '*.d' 2>/dev/null)
 
 FORCE:
-.PHONY: all links deps deps-build demo test unit programs check-sanitizers fuzz bench lint install uninstall clean help FORCE
+.PHONY: all links deps deps-build demo test unit programs bench-programs check-sanitizers fuzz bench lint install uninstall clean help FORCE
