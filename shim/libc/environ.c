@@ -1,0 +1,277 @@
+/* SPDX-License-Identifier: BSD-2-Clause
+ *
+ * environ: what must survive an exec, so that the next image is watched as well.
+ *
+ * (1) Everything is copied when the library is loaded: programs overwrite the strings they were
+ *     started with (setproctitle) and hand cleaned environments to exec.
+ * (2) An environment that lacks nothing is handed on as it is.  Otherwise the copy keeps every entry
+ *     in its order; a variable of ours that is there, whatever its value, is left alone.
+ * (3) Our entry in LD_PRELOAD is added in front, or behind a sanitizer's runtime, which insists on
+ *     being first; an entry of ours that is there already stays where it is.
+ * (4) When we were not loaded by LD_PRELOAD (/etc/ld.so.preload, a link), it is none of our business.
+ */
+#include "shim/engine/config.h"
+#include "shim/engine/line.h"
+#include "shim/engine/sys.h"
+#include "shim/libc/door.h"
+
+#include <sys/stat.h>
+
+#define PRELOAD "LD_PRELOAD="
+#define OURS	"SHAKEDOWN"
+#define TRACE	"SHAKEDOWN_TRACE="
+
+enum {
+	ENVIRON_VARS = 64,
+	ENVIRON_BYTES = 16384,
+};
+
+static struct {
+	char text[ENVIRON_BYTES]; /* every string below lives here */
+	size_t used;
+	const char *var[ENVIRON_VARS]; /* NAME=value */
+	unsigned vars;
+	const char *entry; /* ours in LD_PRELOAD, NULL when we did not come that way */
+	const char *asked; /* the entry as it was written */
+} kept;
+
+static bool starts_with(const char *text, const char *prefix)
+{
+	while (*prefix && *text == *prefix) {
+		text++;
+		prefix++;
+	}
+	return !*prefix;
+}
+
+/* NAME or NAME_anything, up to the '='. */
+static bool is_ours(const char *entry)
+{
+	return starts_with(entry, OURS) &&
+	       (entry[sizeof(OURS) - 1] == '=' || entry[sizeof(OURS) - 1] == '_');
+}
+
+/* a and b are NAME=value: the same NAME? */
+static bool same_name(const char *a, const char *b)
+{
+	while (*a && *a == *b && *a != '=') {
+		a++;
+		b++;
+	}
+	return *a == '=' && *b == '=';
+}
+
+/* Copy a and b, one behind the other. NULL when there is no room left. */
+static const char *keep(const char *a, const char *b, size_t b_len)
+{
+	struct line l;
+
+	line_init(&l, kept.text + kept.used, sizeof(kept.text) - kept.used);
+	line_add(&l, a);
+	line_add_span(&l, b, b_len);
+	if (l.cut)
+		return NULL;
+	kept.used += l.n + 1;
+	return l.p;
+}
+
+/* ---- LD_PRELOAD ---- */
+
+static bool is_separator(char c)
+{
+	return c == ':' || c == ' ';
+}
+
+/* The entry of an LD_PRELOAD value at or behind *at; its length, 0 at the end. */
+static size_t next_entry(const char **at)
+{
+	size_t n = 0;
+
+	while (is_separator(**at))
+		(*at)++;
+	while ((*at)[n] && !is_separator((*at)[n]))
+		n++;
+	return n;
+}
+
+static bool entry_is(const char *entry, size_t n, const char *text)
+{
+	return text && line_length(text) == n && memcmp(entry, text, n) == 0;
+}
+
+static bool same_file(const char *a, const char *b)
+{
+	struct stat x, y;
+
+	return sys_4(SYS_newfstatat, AT_FDCWD, (long)a, (long)&x, 0) == 0 &&
+	       sys_4(SYS_newfstatat, AT_FDCWD, (long)b, (long)&y, 0) == 0 && x.st_dev == y.st_dev &&
+	       x.st_ino == y.st_ino;
+}
+
+/* May path be an entry of LD_PRELOAD that means the same from any folder? */
+static bool can_be_entry(const char *path)
+{
+	if (path[0] != '/')
+		return false;
+	while (*path && !is_separator(*path) && *path != '$')
+		path++;
+	return !*path;
+}
+
+/* Find our entry in the value of LD_PRELOAD we were started with. */
+static void find_entry(const char *value, const char *self)
+{
+	size_t n;
+
+	for (; (n = next_entry(&value)); value += n) {
+		size_t before = kept.used;
+		const char *entry = keep("", value, n);
+
+		if (!entry)
+			return;
+		if (line_equal(entry, self) || line_equal(entry, line_base(self)) ||
+		    same_file(entry, self)) {
+			kept.asked = entry;
+			kept.entry = can_be_entry(self) ? keep("", self, line_length(self)) : entry;
+			return;
+		}
+		kept.used = before;
+	}
+}
+
+static bool has_entry(const char *value)
+{
+	size_t n;
+
+	for (; (n = next_entry(&value)); value += n) {
+		if (entry_is(value, n, kept.entry) || entry_is(value, n, kept.asked))
+			return true;
+	}
+	return false;
+}
+
+/* Where in an LD_PRELOAD value our entry goes. */
+static size_t entry_place(const char *value)
+{
+	static const char *const first[] = {"libasan", "liblsan", "libtsan", "libubsan",
+					    "libclang_rt"};
+	const char *at = value;
+	size_t n = next_entry(&at);
+
+	for (size_t i = 0; i < CORE_ARRAY_LEN(first); i++) {
+		size_t base = n;
+
+		while (base && at[base - 1] != '/')
+			base--;
+		if (starts_with(at + base, first[i]))
+			return (size_t)(at - value) + n;
+	}
+	return 0;
+}
+
+/* Write "LD_PRELOAD=" and value with our entry; returns the end, behind the NUL. */
+static char *write_preload(char *to, const char *value)
+{
+	size_t place = entry_place(value);
+	struct line l;
+
+	line_init(&l, to, SIZE_MAX / 2);
+	line_add(&l, PRELOAD);
+	line_add_span(&l, value, place);
+	line_add(&l, place ? ":" : "");
+	line_add(&l, kept.entry);
+	line_add(&l, value[place] && !is_separator(value[place]) ? ":" : "");
+	line_add(&l, value + place);
+	return l.p + l.n + 1;
+}
+
+/* ---- life ---- */
+
+void libc_environ_start(char **environ, const char *self)
+{
+	for (; environ && *environ; environ++) {
+		if (starts_with(*environ, PRELOAD) && self && !kept.entry)
+			find_entry(*environ + sizeof(PRELOAD) - 1, self);
+		if (!is_ours(*environ) || kept.vars == ENVIRON_VARS)
+			continue;
+
+		const char *copy;
+
+		if (starts_with(*environ, TRACE) && config_place[0]) {
+			/* Also for children that get the environment as it is, from another
+			 * folder: the one string we change. */
+			copy = keep(TRACE, config_place, line_length(config_place));
+			if (copy)
+				*environ = (char *)copy;
+		} else {
+			copy = keep("", *environ, line_length(*environ));
+		}
+		if (copy)
+			kept.var[kept.vars++] = copy;
+	}
+}
+
+static bool has_var(char *const *envp, const char *var)
+{
+	for (; envp && *envp; envp++) {
+		if (same_name(*envp, var))
+			return true;
+	}
+	return false;
+}
+
+size_t libc_environ_lack(char *const *envp)
+{
+	size_t n = 0, bytes = 0, lack = 0;
+	bool preload = false;
+
+	for (; envp && envp[n]; n++) {
+		if (!kept.entry || !starts_with(envp[n], PRELOAD))
+			continue;
+		preload = true;
+		if (!has_entry(envp[n] + sizeof(PRELOAD) - 1)) {
+			lack++;
+			bytes += line_length(envp[n]) + line_length(kept.entry) + 3;
+		}
+	}
+	if (kept.entry && !preload) {
+		lack++;
+		bytes += sizeof(PRELOAD) + line_length(kept.entry);
+	}
+	for (unsigned i = 0; i < kept.vars; i++)
+		lack += !has_var(envp, kept.var[i]);
+	return lack ? (n + 1 + kept.vars + 1) * sizeof(char *) + bytes : 0;
+}
+
+char **libc_environ_copy(char *const *envp, void *room)
+{
+	char **copy = room;
+	size_t n = 0, at = 0;
+	bool preload = false;
+
+	while (envp && envp[n])
+		n++;
+
+	char *text = (char *)(copy + n + 1 + kept.vars + 1);
+
+	for (size_t i = 0; i < n; i++) {
+		copy[at++] = envp[i];
+		if (!kept.entry || !starts_with(envp[i], PRELOAD))
+			continue;
+		preload = true;
+		if (!has_entry(envp[i] + sizeof(PRELOAD) - 1)) {
+			copy[at - 1] = text;
+			text = write_preload(text, envp[i] + sizeof(PRELOAD) - 1);
+		}
+	}
+	if (kept.entry && !preload) {
+		copy[at++] = text;
+		write_preload(text, "");
+	}
+	for (unsigned i = 0; i < kept.vars; i++) {
+		if (!has_var(envp, kept.var[i]))
+			copy[at++] = (char *)kept.var[i];
+	}
+	copy[at] = NULL;
+	return copy;
+}

@@ -1,0 +1,268 @@
+/* SPDX-License-Identifier: BSD-2-Clause
+ *
+ * exec: the exec family and posix_spawn.  The environment is carried on (environ.c); everything else
+ * is the next definition's work.
+ *
+ * (1) In a process of its own the completed environment lives in a mapping, released when exec fails.
+ *     A vfork child borrows its parent's memory, and a mapping made there would stay behind, so it
+ *     uses the stack, as libc's own exec functions do for their paths and arguments.  These functions
+ *     are therefore the exception to the stack budget.
+ * (2) execl and kin collect their arguments on the stack, like libc's own.
+ */
+#include "shim/engine/sys.h"
+#include "shim/libc/door.h"
+
+#include <spawn.h>
+#include <stdarg.h>
+#include <unistd.h>
+
+/* fork is noticed here too: a process that has another pid than the image's owner, although the fork
+ * was reported, can only be a vfork child. */
+static uint32_t exec_owner;
+
+void libc_own_image_start(void)
+{
+	exec_owner = sys_getpid();
+}
+
+bool libc_own_image(void)
+{
+	return sys_getpid() == exec_owner;
+}
+
+enum exec_kind {
+	EXEC_VE,
+	EXEC_V,
+	EXEC_VPE,
+	EXEC_VP,
+	EXEC_FD,
+	EXEC_AT,
+	EXEC_NUMBER, /* through syscall() */
+};
+
+struct exec {
+	enum exec_kind kind;
+	int fd; /* EXEC_FD, EXEC_AT */
+	int flags;
+	long nr; /* EXEC_NUMBER */
+	const char *path;
+	char *const *argv;
+	char *const *envp;
+};
+
+/* The next definition; completed: envp is a copy, so the calls that take none cannot be used. */
+static long exec_next(const struct exec *x, char *const *envp, bool completed)
+{
+	switch (x->kind) {
+	case EXEC_VE:
+		break;
+	case EXEC_V:
+		if (!completed)
+			return LIBC_NEXT(execv)(x->path, x->argv);
+		break;
+	case EXEC_VP:
+		if (!completed)
+			return LIBC_NEXT(execvp)(x->path, x->argv);
+		return LIBC_NEXT(execvpe)(x->path, x->argv, envp);
+	case EXEC_VPE:
+		return LIBC_NEXT(execvpe)(x->path, x->argv, envp);
+	case EXEC_FD:
+		return LIBC_NEXT(fexecve)(x->fd, x->argv, envp);
+	case EXEC_AT:
+		return LIBC_NEXT(execveat)(x->fd, x->path, x->argv, envp, x->flags);
+	case EXEC_NUMBER:
+		if (x->nr == SYS_execveat)
+			return LIBC_NEXT(syscall)(x->nr, x->fd, x->path, x->argv, envp, x->flags);
+		return LIBC_NEXT(syscall)(x->nr, x->path, x->argv, envp);
+	}
+	return LIBC_NEXT(execve)(x->path, x->argv, envp);
+}
+
+enum {
+	EXEC_STACK = 16384, /* a vfork child takes no more of its parent's stack than this */
+};
+
+static long exec_run(const struct exec *x)
+{
+	bool own = libc_own_image();
+	size_t lack = libc_environ_lack(x->envp);
+
+	if (own)
+		engine_exec(x->path);
+	if (!lack)
+		return exec_next(x, x->envp, false);
+	if (!own && lack <= EXEC_STACK)
+		return exec_next(x, libc_environ_copy(x->envp, __builtin_alloca(lack)), true);
+
+	void *room = sys_mmap(NULL, lack, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1);
+
+	if (sys_mmap_failed(room))
+		return exec_next(x, x->envp, false);
+
+	long ret = exec_next(x, libc_environ_copy(x->envp, room), true);
+
+	sys_munmap(room, lack);
+	return ret;
+}
+
+/* The environment of the calls that take none. */
+static char *const *exec_environ(void)
+{
+	char *const **place = libc_global("environ");
+
+	return place ? *place : NULL;
+}
+
+LIBC_EXPORT int execve(const char *path, char *const argv[], char *const envp[])
+{
+	return (int)exec_run(
+		&(struct exec){.kind = EXEC_VE, .path = path, .argv = argv, .envp = envp});
+}
+
+LIBC_EXPORT int execveat(int dir, const char *path, char *const argv[], char *const envp[],
+			 int flags)
+{
+	return (int)exec_run(&(struct exec){.kind = EXEC_AT,
+					    .fd = dir,
+					    .flags = flags,
+					    .path = path,
+					    .argv = argv,
+					    .envp = envp});
+}
+
+LIBC_EXPORT int fexecve(int fd, char *const argv[], char *const envp[])
+{
+	return (int)exec_run(&(struct exec){.kind = EXEC_FD, .fd = fd, .argv = argv, .envp = envp});
+}
+
+LIBC_EXPORT int execv(const char *path, char *const argv[])
+{
+	return (int)exec_run(
+		&(struct exec){.kind = EXEC_V, .path = path, .argv = argv, .envp = exec_environ()});
+}
+
+LIBC_EXPORT int execvp(const char *file, char *const argv[])
+{
+	return (int)exec_run(&(struct exec){
+		.kind = EXEC_VP, .path = file, .argv = argv, .envp = exec_environ()});
+}
+
+LIBC_EXPORT int execvpe(const char *file, char *const argv[], char *const envp[])
+{
+	return (int)exec_run(
+		&(struct exec){.kind = EXEC_VPE, .path = file, .argv = argv, .envp = envp});
+}
+
+long libc_exec_at(long nr, int dir, const char *path, char *const *argv, char *const *envp,
+		  int flags)
+{
+	return exec_run(&(struct exec){.kind = EXEC_NUMBER,
+				       .nr = nr,
+				       .fd = dir,
+				       .flags = flags,
+				       .path = path,
+				       .argv = argv,
+				       .envp = envp});
+}
+
+/* ---- arguments one by one ---- */
+
+/* Words from arg to the NULL, which is counted too. */
+static size_t count_arguments(const char *arg, va_list list)
+{
+	size_t n = 1;
+
+	for (; arg; n++)
+		arg = va_arg(list, const char *);
+	return n;
+}
+
+static void take_arguments(const char **argv, size_t n, const char *arg, va_list list)
+{
+	argv[0] = arg;
+	for (size_t i = 1; i < n; i++)
+		argv[i] = va_arg(list, const char *);
+}
+
+/* envp: NULL, or where the environment behind the NULL goes. Evaluates to a char *const *. */
+#define TAKE(arg, argv, ret_envp)                           \
+	do {                                                \
+		va_list list;                               \
+		va_start(list, arg);                        \
+		size_t n = count_arguments(arg, list);      \
+		va_end(list);                               \
+		argv = __builtin_alloca(n * sizeof(*argv)); \
+		va_start(list, arg);                        \
+		take_arguments(argv, n, arg, list);         \
+		ret_envp = va_arg(list, char *const *);     \
+		va_end(list);                               \
+	} while (0)
+
+LIBC_EXPORT int execl(const char *path, const char *arg, ...)
+{
+	const char **argv;
+	char *const *none;
+
+	TAKE(arg, argv, none);
+	(void)none;
+	return execv(path, (char *const *)argv);
+}
+
+LIBC_EXPORT int execlp(const char *file, const char *arg, ...)
+{
+	const char **argv;
+	char *const *none;
+
+	TAKE(arg, argv, none);
+	(void)none;
+	return execvp(file, (char *const *)argv);
+}
+
+LIBC_EXPORT int execle(const char *path, const char *arg, ...)
+{
+	const char **argv;
+	char *const *envp;
+
+	TAKE(arg, argv, envp);
+	return execve(path, (char *const *)argv, envp);
+}
+
+/* ---- spawn ---- */
+
+typedef int spawn_fn(pid_t *, const char *, const posix_spawn_file_actions_t *,
+		     const posix_spawnattr_t *, char *const[], char *const[]);
+
+static int spawn_run(spawn_fn *next, pid_t *pid, const char *path,
+		     const posix_spawn_file_actions_t *actions, const posix_spawnattr_t *attr,
+		     char *const *argv, char *const *envp)
+{
+	size_t lack = libc_environ_lack(envp);
+	void *room = NULL;
+
+	if (lack)
+		room = sys_mmap(NULL, lack, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS,
+				-1);
+	if (!lack || sys_mmap_failed(room))
+		return next(pid, path, actions, attr, argv, envp);
+
+	int err = next(pid, path, actions, attr, argv, libc_environ_copy(envp, room));
+
+	sys_munmap(room, lack);
+	return err;
+}
+
+LIBC_EXPORT int posix_spawn(pid_t *restrict pid, const char *restrict path,
+			    const posix_spawn_file_actions_t *restrict actions,
+			    const posix_spawnattr_t *restrict attr, char *const argv[restrict],
+			    char *const envp[restrict])
+{
+	return spawn_run(LIBC_NEXT(posix_spawn), pid, path, actions, attr, argv, envp);
+}
+
+LIBC_EXPORT int posix_spawnp(pid_t *restrict pid, const char *restrict file,
+			     const posix_spawn_file_actions_t *restrict actions,
+			     const posix_spawnattr_t *restrict attr, char *const argv[restrict],
+			     char *const envp[restrict])
+{
+	return spawn_run(LIBC_NEXT(posix_spawnp), pid, file, actions, attr, argv, envp);
+}

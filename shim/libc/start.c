@@ -1,0 +1,83 @@
+/* SPDX-License-Identifier: BSD-2-Clause
+ *
+ * start: from being loaded to the end of the process.
+ *
+ * (1) The constructor fills the table of next definitions, then starts the engine.  It may run before
+ *     or after libc's own and those of other libraries.
+ * (2) A wrong configuration leaves the process alone and costs one line on fd 2, unless
+ *     SHAKEDOWN_QUIET=1.
+ */
+#include "shim/engine/line.h"
+#include "shim/engine/sys.h"
+#include "shim/libc/door.h"
+
+#include "core/trace/layout.h"
+
+/* As dladdr fills it in glibc and musl. */
+struct start_info {
+	const char *path;
+	void *base;
+	const char *symbol;
+	void *address;
+};
+
+static const char *own_path(void)
+{
+	int (*find)(const void *, struct start_info *) =
+		(int (*)(const void *, struct start_info *))libc_global("dladdr");
+	static struct start_info info;
+
+	return find && find(&info, &info) ? info.path : NULL;
+}
+
+/* glibc hands the arguments of main to constructors; musl hands nothing, but has set environ. */
+static char **find_environ(char **envp)
+{
+	char ***place = libc_global("environ");
+
+	if (libc_global("gnu_get_libc_version"))
+		return envp;
+	return place ? *place : NULL;
+}
+
+static bool is_quiet(char *const *environ)
+{
+	for (; environ && *environ; environ++) {
+		if (line_equal(*environ, "SHAKEDOWN_QUIET=1"))
+			return true;
+	}
+	return false;
+}
+
+static void say(const char *problem)
+{
+	struct iovec line[] = {
+		{(void *)problem, line_length(problem)},
+		{(void *)"\n", 1},
+	};
+
+	(void)sys_3(SYS_writev, 2, (long)line, 2);
+}
+
+__attribute__((constructor(101))) static void start(int argc, char **argv, char **envp)
+{
+	const char *problem = NULL;
+
+	libc_next_fill();
+	libc_own_image_start();
+
+	char **environ = find_environ(envp);
+
+	if (!engine_start(environ, TRACE_DOOR_LIBC, &problem)) {
+		if (problem && !is_quiet(environ))
+			say(problem);
+		return;
+	}
+	libc_environ_start(environ, own_path());
+	libc_syscall_start();
+}
+
+__attribute__((destructor(101))) static void end(void)
+{
+	engine_end(libc_exit_status());
+}

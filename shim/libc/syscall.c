@@ -1,0 +1,65 @@
+/* SPDX-License-Identifier: BSD-2-Clause
+ *
+ * syscall: what becomes of syscall(number, ...) when the number has a row.
+ *
+ * (1) Only numbers marked in libc_syscall_watch come here; the assembly file lets all others jump on.
+ *     A number that shares our memory with a child (vfork, clone, clone3) is never marked.
+ * (2) The result and errno are those of the next definition of syscall().
+ */
+#include "shim/libc/door.h"
+
+#include <sys/syscall.h>
+
+enum {
+	SYSCALL_NUMBERS = 512, /* as in the assembly file */
+};
+
+/* 1: the number has a row. Empty until our constructor ran. */
+uint8_t libc_syscall_watch[SYSCALL_NUMBERS];
+
+long syscall(long nr, ...);
+long libc_syscall_watched(long nr, long a, long b, long c, long d, long e, long f);
+
+void libc_syscall_start(void)
+{
+	for (long nr = 0; nr < SYSCALL_NUMBERS; nr++) {
+		unsigned id = call_from_nr(nr);
+
+		if (id < CALL_COUNT && call_table[id].op != OP_VFORK &&
+		    call_table[id].op != OP_WAIT)
+			libc_syscall_watch[nr] = 1;
+	}
+}
+
+/* An exec must hand the environment on, whatever way it is made. */
+static long syscall_exec(long nr, const uint64_t arg[6])
+{
+	unsigned at = nr == SYS_execveat; /* then a directory comes first */
+
+	return libc_exec_at(nr, (int)arg[0], (const char *)arg[at], (char *const *)arg[at + 1],
+			    (char *const *)arg[at + 2], (int)arg[4]);
+}
+
+long libc_syscall_watched(long nr, long a, long b, long c, long d, long e, long f)
+{
+	unsigned id = call_from_nr(nr);
+	unsigned op = call_table[id].op;
+	struct call call = {
+		.id = (uint16_t)id,
+		.arg = {(uint64_t)a, (uint64_t)b, (uint64_t)c, (uint64_t)d, (uint64_t)e,
+			(uint64_t)f},
+	};
+
+	if (libc_passes(id, op, call.arg[0], call.arg[1], call.arg[2]))
+		return LIBC_NEXT(syscall)(nr, a, b, c, d, e, f);
+	if (op == OP_EXEC)
+		return syscall_exec(nr, call.arg);
+	if (op == OP_EXIT)
+		engine_end((int)a);
+	engine_enter(&call);
+
+	long ret = LIBC_NEXT(syscall)(nr, a, b, c, d, e, f);
+
+	libc_leave(&call, op, ret);
+	return ret;
+}

@@ -1,0 +1,55 @@
+/* SPDX-License-Identifier: BSD-2-Clause
+ *
+ * wrap: the exported functions generated from calls.def (bodies GEN and LIB).
+ *
+ * (1) A call the engine has nothing to see in costs one or two loads and goes straight on.
+ * (2) Between entry and exit nothing is held: the thread may be cancelled in the next definition, or
+ *     leave it by longjmp.  The unwinder finds ordinary frames here without cleanups.
+ * (3) fork: the child tells the engine at once, before any code of the application runs there.
+ */
+#include "shim/libc/door.h"
+#include "shim/libc/types.h"
+
+#include <sys/syscall.h>
+
+enum libc_op {
+#define CALL(id, nr, op, ...) OP_OF_##id = OP_##op,
+#include "shim/engine/calls.def"
+#undef CALL
+};
+
+/* No name below may be that of a parameter in calls.def. */
+#define WRAP(name, row, type, params, args, words)                                                 \
+	type name params;                                                                          \
+	LIBC_EXPORT type name params                                                               \
+	{                                                                                          \
+		struct call this_call;                                                             \
+		if (LIBC_THREE(libc_passes, CALL_##row, (unsigned)OP_OF_##row, LIBC_WORDS words))  \
+			return LIBC_NEXT(name) args;                                               \
+		LIBC_SIX(libc_call_init, &this_call, CALL_##row, LIBC_WORDS words);                \
+		if ((unsigned)OP_OF_##row == OP_FORGET) {                                          \
+			/* Only a number we believe to be a connection has something to forget. */ \
+			type new_fd = LIBC_NEXT(name) args;                                        \
+			if (!engine_tracks((int)new_fd))                                           \
+				return new_fd;                                                     \
+			engine_enter(&this_call);                                                  \
+			libc_leave(&this_call, OP_FORGET, new_fd);                                 \
+			return new_fd;                                                             \
+		}                                                                                  \
+		engine_enter(&this_call);                                                          \
+		type result = LIBC_NEXT(name) args;                                                \
+		libc_leave(&this_call, (unsigned)OP_OF_##row, result);                             \
+		return result;                                                                     \
+	}
+
+#define WRAP_GEN(...) WRAP(__VA_ARGS__)
+#define WRAP_LIB(...) WRAP(__VA_ARGS__)
+#define WRAP_HAND(...)
+#define WRAP_NUM(...)
+
+#define CALL(id, nr, op, shape, body, type, params, args) \
+	WRAP_##body(id, id, type, params, args, args)
+#define VARIANT(name, id, class, body, type, params, args, words) \
+	WRAP_##body(name, id, type, params, args, words)
+#include "shim/engine/calls.def"
+#undef CALL
