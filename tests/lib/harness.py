@@ -360,23 +360,24 @@ def describe(exchange):
 
 
 def assert_primary(trace, path, finding, *args, role="server", timeout=EVENT_TIMEOUT):
-    """The attempt of that path has this primary finding, at the latest after timeout.
+    """The attempt of that path has this primary finding, or one of them, at the latest after timeout.
 
     Polls, because a client can see an answer before the server's process has recorded it.
     Returns the exchange.
     """
+    wanted = (finding,) if isinstance(finding, str) else finding
     last = None
 
     def found():
         nonlocal last
         last = attempt(report(trace, *args), path, role)
-        return last if last is not None and primary(last) == finding else None
+        return last if last is not None and primary(last) in wanted else None
 
     try:
         return wait_for(found, timeout=timeout)
     except AssertionError:
         raise AssertionError("%s: expected the primary finding %s, the report says: %s"
-                             % (path, finding, describe(last))) from None
+                             % (path, " or ".join(wanted), describe(last))) from None
 
 
 def assert_healthy(trace, path, *args, role="server", outcome="upgraded", timeout=EVENT_TIMEOUT):
