@@ -147,6 +147,9 @@ struct connection {
 	struct exchange *exchange;
 	uint32_t ev_eof, ev_close, ev_reset, ev_shutdown; /* first of each, MODEL_NONE */
 	uint64_t rx_end, tx_end; /* bytes moved in all */
+	uint64_t t_open;
+	bool shared;		/* another process may hold a copy (fork while open): closing proves
+				 * nothing about the peer */
 	const struct connection *relay; /* the other leg, NULL when none was found */
 };
 
@@ -162,5 +165,19 @@ struct process {
 	uint32_t connections;
 	struct connection *connection;
 };
+
+/* Recorded bytes of one event from stream offset off on; empty when that byte was not recorded. */
+struct span model_event_bytes(const struct event *e, uint64_t off);
+
+/* Copy up to n recorded bytes of one direction, from stream offset off on, looking at events from
+ * index from on.  Returns how many there are without a hole. */
+size_t model_bytes(const struct connection *c, enum dir dir, uint64_t off, uint32_t from, void *ret,
+		   size_t n);
+
+/* The event that moved the byte at off, searching from index from on; MODEL_NONE. */
+uint32_t model_event_at(const struct connection *c, enum dir dir, uint64_t off, uint32_t from);
+
+/* The exchange of the relay's other connection that belongs to this one; NULL when there is none. */
+const struct exchange *model_other_leg(const struct exchange *x);
 
 #endif

@@ -21,7 +21,12 @@ struct image {
 	uint32_t holes, broken;	 /* of the iteration */
 	uint32_t findings;	 /* process-level */
 	struct finding finding[8];
-	bool superseded;	 /* a launcher's record says the pid lived on as another image */
+	bool superseded;	 /* the pid lived on as another image (exec) */
+	/* load's own */
+	struct arena *arena;
+	void *stack; /* sorted by id */
+	size_t stacks;
+	char *name;  /* path, when load made it */
 };
 
 struct trace_set {
@@ -36,7 +41,10 @@ struct trace_set {
 struct trace_set *trace_set_load(const char *path, const struct finding_options *o, char **ret_error);
 void trace_set_free(struct trace_set *s);
 
-/* Build a process from bytes of one trace already in memory: what load uses, and the case replays. */
+/* Build a process from bytes of one trace already in memory: what load uses, and the case replays.
+ * The caller sets path, file and len, and in process what it knows about the end: alive with t_end,
+ * or exited with t_end and exit_status, and t_signal; the rest is filled in.  The bytes must stay
+ * where they are until image_done.  Returns false and *ret_error (malloc'ed) when it is no trace. */
 bool image_build(struct image *img, const struct finding_options *o, char **ret_error);
 void image_done(struct image *img);
 

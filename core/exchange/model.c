@@ -1,0 +1,86 @@
+/* SPDX-License-Identifier: BSD-2-Clause
+ *
+ * exchange/model: names, and reading recorded bytes by stream offset.
+ */
+#include "core/exchange/model.h"
+
+static const char *const outcomes[] = {
+	[OUTCOME_UPGRADED] = "upgraded",     [OUTCOME_REFUSED] = "refused",
+	[OUTCOME_IGNORED] = "ignored",	     [OUTCOME_FAILED] = "failed",
+	[OUTCOME_UNANSWERED] = "unanswered", [OUTCOME_ABANDONED] = "abandoned",
+	[OUTCOME_PENDING] = "pending",
+};
+
+const char *outcome_name(enum outcome o)
+{
+	return (unsigned)o < CORE_ARRAY_LEN(outcomes) ? outcomes[o] : "unknown";
+}
+
+struct span model_event_bytes(const struct event *e, uint64_t off)
+{
+	for (uint32_t i = 0; i < e->segments; i++) {
+		uint64_t at = e->off + e->segment[i].rel;
+
+		if (off >= at && off - at < e->segment[i].len) {
+			return (struct span){e->segment[i].bytes + (off - at),
+					     e->segment[i].len - (size_t)(off - at)};
+		}
+	}
+	return (struct span){NULL, 0};
+}
+
+size_t model_bytes(const struct connection *c, enum dir dir, uint64_t off, uint32_t from, void *ret,
+		   size_t n)
+{
+	size_t have = 0;
+
+	for (uint32_t i = from; i < c->events && have < n; i++) {
+		const struct event *e = &c->event[i];
+
+		if (e->kind != EVENT_DATA || e->dir != dir || e->off + e->moved <= off + have)
+			continue;
+		while (have < n && off + have < e->off + e->moved) {
+			struct span s = model_event_bytes(e, off + have);
+
+			if (!s.n)
+				return have;
+			if (s.n > n - have)
+				s.n = n - have;
+			memcpy((uint8_t *)ret + have, s.p, s.n);
+			have += s.n;
+		}
+	}
+	return have;
+}
+
+uint32_t model_event_at(const struct connection *c, enum dir dir, uint64_t off, uint32_t from)
+{
+	for (uint32_t i = from; i < c->events; i++) {
+		const struct event *e = &c->event[i];
+
+		if (e->kind == EVENT_DATA && e->dir == dir && off >= e->off &&
+		    off - e->off < e->moved)
+			return i;
+	}
+	return MODEL_NONE;
+}
+
+const struct exchange *model_other_leg(const struct exchange *x)
+{
+	const struct connection *other = x->conn->relay;
+	const struct http_field *key = http_view_field(x->request, "sec-websocket-key", 0);
+	const struct exchange *found = NULL;
+
+	for (uint32_t i = 0; other && i < other->exchanges; i++) {
+		const struct exchange *y = &other->exchange[i];
+		const struct http_field *k = http_view_field(y->request, "sec-websocket-key", 0);
+
+		if (!y->attempt)
+			continue;
+		if (key && k && key->value.n == k->value.n &&
+		    memcmp(key->value.p, k->value.p, k->value.n) == 0)
+			return y;
+		found = y;
+	}
+	return found;
+}

@@ -1,0 +1,188 @@
+/* SPDX-License-Identifier: BSD-2-Clause
+ *
+ * exchange/pair: which two connections of a process are the legs of one relay.
+ *
+ * A pair is an accepted connection and one opened later, whose request repeats the Sec-WebSocket-Key;
+ * or, where the proxy made a key of its own, the only candidate with the same path opened within a
+ * second.  A process that talks to itself is no relay: its two ends are one connection.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "tools/exchange/build.h"
+
+enum {
+	PAIR_NS = 1000000000,
+};
+
+struct leg {
+	struct connection *c;
+	const struct exchange *x;
+	struct span key; /* empty when there is none or it was masked */
+	struct span path;
+	uint64_t t_ns;
+	uint64_t hash; /* of the key */
+};
+
+struct legs {
+	struct leg *leg;
+	size_t n, cap;
+};
+
+static uint64_t hash_bytes(struct span s)
+{
+	uint64_t h = UINT64_C(14695981039346656037);
+
+	for (size_t i = 0; i < s.n; i++)
+		h = (h ^ s.p[i]) * UINT64_C(1099511628211);
+	return h;
+}
+
+static bool same_bytes(struct span a, struct span b)
+{
+	return a.n == b.n && a.n && memcmp(a.p, b.p, a.n) == 0;
+}
+
+static struct span path_of(const struct http_view *v)
+{
+	struct span s = v->target;
+
+	for (size_t i = 0; i < s.n; i++) {
+		if (s.p[i] == '?')
+			s.n = i;
+	}
+	return s;
+}
+
+static void collect(struct process *p, struct legs *accepted, struct legs *opened)
+{
+	for (uint32_t i = 0; i < p->connections; i++) {
+		struct connection *c = &p->connection[i];
+		struct legs *to = c->role == ROLE_SERVER ? accepted : opened;
+
+		for (uint32_t j = 0; j < c->exchanges; j++) {
+			const struct exchange *x = &c->exchange[j];
+			const struct http_field *key;
+
+			if (!x->attempt)
+				continue;
+			key = http_view_field(x->request, "sec-websocket-key", 0);
+			to->leg = array_grow(to->leg, to->n, &to->cap, sizeof(*to->leg));
+			to->leg[to->n++] = (struct leg){
+				.c = c,
+				.x = x,
+				.key = key ? key->value : (struct span){NULL, 0},
+				.path = path_of(x->request),
+				.t_ns = c->role == ROLE_SERVER ? x->t_head : x->t_start,
+				.hash = key ? hash_bytes(key->value) : 0,
+			};
+		}
+	}
+}
+
+static int by_hash(const void *a, const void *b)
+{
+	const struct leg *x = a, *y = b;
+
+	if (x->hash != y->hash)
+		return x->hash < y->hash ? -1 : 1;
+	return x->t_ns < y->t_ns ? -1 : x->t_ns > y->t_ns;
+}
+
+static int by_time(const void *a, const void *b)
+{
+	const struct leg *x = a, *y = b;
+
+	return x->t_ns < y->t_ns ? -1 : x->t_ns > y->t_ns;
+}
+
+static bool itself(const struct connection *a, const struct connection *b)
+{
+	return a->peer[0] && strcmp(a->peer, b->local) == 0 && strcmp(a->local, b->peer) == 0;
+}
+
+static bool fits(const struct leg *a, const struct leg *b)
+{
+	return a->t_ns && b->t_ns >= a->t_ns && !a->c->relay && !b->c->relay && !itself(a->c, b->c);
+}
+
+static void join(struct leg *a, struct leg *b)
+{
+	a->c->relay = b->c;
+	b->c->relay = a->c;
+}
+
+static void pair_by_key(struct legs *accepted, struct legs *opened)
+{
+	size_t i = 0;
+
+	qsort(accepted->leg, accepted->n, sizeof(*accepted->leg), by_hash);
+	qsort(opened->leg, opened->n, sizeof(*opened->leg), by_hash);
+	for (size_t j = 0; j < opened->n; j++) {
+		struct leg *b = &opened->leg[j];
+
+		while (i < accepted->n && accepted->leg[i].hash < b->hash)
+			i++;
+		for (size_t k = i; k < accepted->n && accepted->leg[k].hash == b->hash; k++) {
+			if (same_bytes(accepted->leg[k].key, b->key) &&
+			    fits(&accepted->leg[k], b)) {
+				join(&accepted->leg[k], b);
+				break;
+			}
+		}
+	}
+}
+
+/* The accepted leg that was waiting when b was opened; NULL when there is none or more than one. */
+static struct leg *only_candidate(struct legs *accepted, size_t from, const struct leg *b)
+{
+	struct leg *found = NULL;
+
+	for (size_t i = from; i < accepted->n && accepted->leg[i].t_ns <= b->t_ns; i++) {
+		struct leg *a = &accepted->leg[i];
+		bool waiting = !a->x->t_answer || a->x->t_answer > b->t_ns;
+
+		if (!waiting || !fits(a, b) || !same_bytes(a->path, b->path))
+			continue;
+		if (found)
+			return NULL;
+		found = a;
+	}
+	return found;
+}
+
+static void pair_by_path(struct legs *accepted, struct legs *opened)
+{
+	size_t from = 0;
+
+	qsort(accepted->leg, accepted->n, sizeof(*accepted->leg), by_time);
+	qsort(opened->leg, opened->n, sizeof(*opened->leg), by_time);
+	for (size_t j = 0; j < opened->n; j++) {
+		struct leg *b = &opened->leg[j], *a;
+
+		while (from < accepted->n && accepted->leg[from].t_ns + PAIR_NS < b->t_ns)
+			from++;
+		a = b->c->relay ? NULL : only_candidate(accepted, from, b);
+		if (a)
+			join(a, b);
+	}
+}
+
+void pair_relays(struct process *p)
+{
+	struct legs accepted = {0}, opened = {0};
+
+	for (uint32_t i = 0; i < p->connections; i++) {
+		if (p->connection[i].role == ROLE_CLIENT)
+			break;
+		if (i + 1 == p->connections)
+			return;
+	}
+	collect(p, &accepted, &opened);
+	if (accepted.n && opened.n) {
+		pair_by_key(&accepted, &opened);
+		pair_by_path(&accepted, &opened);
+	}
+	free(accepted.leg);
+	free(opened.leg);
+}
