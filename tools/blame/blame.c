@@ -50,7 +50,7 @@ struct blamer {
 	struct text {
 		struct text *next;
 		char text[];
-	} *texts;
+	} * texts;
 };
 
 static int by_id(const void *a, const void *b)
@@ -336,13 +336,14 @@ static void judge(struct blamer *b, struct blame *ret)
 	if (!all)
 		ret->reason = nobody(b, s);
 	else if (!n)
-		ret->reason = say(b,
-				  compared ? "every call on this stack is also made on the way to a "
-					     "healthy 101; innermost: %s" :
-					     "every function on this stack also takes requests in, and "
-					     "no healthy upgrade is at hand to compare with; innermost: "
-					     "%s",
-				  place(b, user[0]));
+		ret->reason =
+			say(b,
+			    compared ? "every call on this stack is also made on the way to a "
+				       "healthy 101; innermost: %s"
+				     : "every function on this stack also takes requests in, and "
+				       "no healthy upgrade is at hand to compare with; innermost: "
+				       "%s",
+			    place(b, user[0]));
 	else if (is_mover(b, user[first]))
 		ret->reason = say(b,
 				  "only a helper is left on the stack, whoever called it last is "
@@ -363,8 +364,8 @@ struct blame blamer_blame(struct blamer *b, const struct connection *c, const st
 	uint64_t id;
 
 	if (f->blame_event == MODEL_NONE || !c || f->blame_event >= c->events) {
-		ret.reason = f->blame_reason ? f->blame_reason :
-					       "the bytes alone do not say which code is at fault";
+		ret.reason = f->blame_reason ? f->blame_reason
+					     : "the bytes alone do not say which code is at fault";
 		return ret;
 	}
 	id = c->event[f->blame_event].stack;

@@ -11,15 +11,17 @@
 
 struct frame {
 	uint64_t pc;
-	char *function; /* NULL when no symbol was found */
-	char *file;	/* NULL without DWARF */
-	unsigned line;	/* 0 without DWARF */
-	char *module;	/* base name of the mapped file */
+	char *function;	     /* NULL when no symbol was found */
+	char *file;	     /* NULL without DWARF */
+	unsigned line;	     /* 0 without DWARF */
+	char *module;	     /* base name of the mapped file */
 	uint64_t module_off; /* pc within the file: what addr2line -e wants */
-	uint64_t entry; /* start of the function, like module_off; 0 unknown. Known without symbols */
-	bool inlined;	/* the function was inlined into the next frame, whose pc is the same */
-	const char *role; /* row of roles.def: "libc", "runtime", "server", "library", ... or "user" */
-	const char *why;  /* function is NULL: why the module could not be read; NULL unknown */
+	uint64_t
+		entry; /* start of the function, like module_off; 0 unknown. Known without symbols */
+	bool inlined;  /* the function was inlined into the next frame, whose pc is the same */
+	const char
+		*role; /* row of roles.def: "libc", "runtime", "server", "library", ... or "user" */
+	const char *why; /* function is NULL: why the module could not be read; NULL unknown */
 };
 
 struct stack {
@@ -30,7 +32,7 @@ struct stack {
 struct blame {
 	const struct frame *culprit; /* NULL: reason says why */
 	const char *reason;	     /* beside a culprit: why it is less than certain; else NULL */
-	const struct stack *stack; /* NULL when none was recorded */
+	const struct stack *stack;   /* NULL when none was recorded */
 };
 
 struct blamer;

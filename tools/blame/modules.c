@@ -48,7 +48,8 @@ static bool find_bias(Elf *elf, const struct trace_module *row, uint64_t *ret)
 		if (!gelf_getphdr(elf, (int)i, &ph) || ph.p_type != PT_LOAD || !(ph.p_flags & PF_X))
 			continue;
 		/* The mapping starts at the page that holds p_offset, or later. */
-		if (row->file_off + 4096 > ph.p_offset && row->file_off < ph.p_offset + ph.p_filesz) {
+		if (row->file_off + 4096 > ph.p_offset &&
+		    row->file_off < ph.p_offset + ph.p_filesz) {
 			*ret = row->start - (ph.p_vaddr - ph.p_offset + row->file_off);
 			return true;
 		}
@@ -74,15 +75,16 @@ static const char *check_build_id(Elf *elf, const struct trace_module *row)
 }
 
 /* Returns why the file cannot be used, or NULL when it was reported. */
-static const char *report_module(struct modules *m, struct module *ret, const struct trace_module *row)
+static const char *report_module(struct modules *m, struct module *ret,
+				 const struct trace_module *row)
 {
 	const char *why;
 	Elf *elf;
 	int fd = open_regular(ret->path);
 
 	if (fd < 0)
-		return ret->path[0] == '/' ? "the file is not on this machine" :
-					     "the mapping belongs to no file";
+		return ret->path[0] == '/' ? "the file is not on this machine"
+					   : "the mapping belongs to no file";
 	elf = elf_begin(fd, ELF_C_READ_MMAP, NULL);
 	why = "the file is not the ELF file that ran";
 	if (elf && elf_kind(elf) == ELF_K_ELF && find_bias(elf, row, &ret->bias))
@@ -108,10 +110,8 @@ static void add_module(struct modules *m, const struct trace_module *row)
 
 	if (row->start >= row->end || !memchr(row->path, 0, sizeof(row->path)))
 		return;
-	*ret = (struct module){.start = row->start,
-			       .end = row->end,
-			       .file_off = row->file_off,
-			       .path = row->path};
+	*ret = (struct module){
+		.start = row->start, .end = row->end, .file_off = row->file_off, .path = row->path};
 	slash = strrchr(row->path, '/');
 	ret->name = slash && slash[1] ? slash + 1 : row->path;
 	/* Another mapping of a file that is reported already: its addresses belong to the same module. */

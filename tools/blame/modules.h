@@ -15,17 +15,17 @@
 #include "tools/exchange/load.h"
 
 struct module {
-	uint64_t start, end;	/* of the executable mapping */
+	uint64_t start, end; /* of the executable mapping */
 	uint64_t file_off;
-	const char *path;	/* inside the trace */
-	const char *name;	/* base name, inside path */
-	Dwfl_Module *mod;	/* NULL: why says why */
-	uint64_t bias;		/* address - link-time address; 0 without mod */
+	const char *path; /* inside the trace */
+	const char *name; /* base name, inside path */
+	Dwfl_Module *mod; /* NULL: why says why */
+	uint64_t bias;	  /* address - link-time address; 0 without mod */
 	const char *why;
 };
 
 struct modules {
-	Dwfl *dwfl;		/* NULL when there is no usable file at all */
+	Dwfl *dwfl; /* NULL when there is no usable file at all */
 	uint32_t count;
 	struct module *row;
 };

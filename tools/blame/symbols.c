@@ -11,7 +11,6 @@
 
 #include "tools/blame/roles.h"
 
-
 static struct frame *push(struct stack *s, uint64_t pc, const struct module *row)
 {
 	struct frame *more = realloc(s->frame, (s->frames + 1) * sizeof(*more));

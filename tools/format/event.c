@@ -1,0 +1,87 @@
+/* SPDX-License-Identifier: BSD-2-Clause
+ *
+ * format/event: one call of a connection as a JSON object.
+ */
+#include <string.h>
+
+#include "tools/format/object.h"
+
+enum {
+	BYTES_SHOWN = 1024, /* of one event */
+};
+
+static const char *const kinds[] = {
+	[EVENT_OPEN] = "open",	 [EVENT_DATA] = "data",	    [EVENT_WAIT] = "wait",
+	[EVENT_EOF] = "eof",	 [EVENT_FAILED] = "failed", [EVENT_SHUTDOWN] = "shutdown",
+	[EVENT_CLOSE] = "close", [EVENT_DUP] = "dup",	    [EVENT_TEXT] = "text",
+};
+
+static const char *const closes[] = {
+	[CLOSE_CALL] = "call",
+	[CLOSE_UNSEEN] = "unseen",
+	[CLOSE_EXEC] = "exec",
+	[CLOSE_EXIT] = "exit",
+};
+
+/* [{"offset", "bytes"}]: offsets are stream offsets. */
+static json_t *segments_of(const struct event *e)
+{
+	json_t *ret = json_array();
+	size_t room = BYTES_SHOWN;
+	uint32_t i;
+
+	for (i = 0; i < e->segments && room; i++) {
+		const struct segment *s = &e->segment[i];
+		size_t n = s->len < room ? s->len : room;
+
+		json_array_append_new(ret, json_pack("{s:I, s:o}", "offset",
+						     (json_int_t)(e->off + s->rel), "bytes",
+						     object_bytes((struct span){s->bytes, n})));
+		room -= n;
+	}
+	return ret;
+}
+
+static void add_bytes(json_t *o, const struct event *e)
+{
+	if (e->kind == EVENT_TEXT) {
+		struct span s = {0};
+
+		if (e->segments)
+			s = (struct span){e->segment[0].bytes, e->segment[0].len};
+		json_object_set_new(o, "fd", json_integer(e->fd));
+		json_object_set_new(o, "text", object_bytes(s));
+		json_object_set_new(o, "nearby", json_boolean(!(e->flags & EVENT_OWNER)));
+		return;
+	}
+	json_object_set_new(o, "offset", json_integer((json_int_t)e->off));
+	json_object_set_new(o, "moved", json_integer(e->moved));
+	json_object_set_new(o, "segments", segments_of(e));
+}
+
+json_t *object_event(const struct event *e)
+{
+	json_t *o = json_object();
+
+	json_object_set_new(o, "event", json_integer(e->record));
+	json_object_set_new(o, "t_ns", json_integer((json_int_t)e->t_ns));
+	json_object_set_new(
+		o, "kind",
+		object_text(e->kind < CORE_ARRAY_LEN(kinds) ? kinds[e->kind] : "unknown"));
+	json_object_set_new(o, "call", object_text(format_call_name(e->call)));
+	json_object_set_new(o, "direction", json_string(e->dir == DIR_TX ? "sent" : "read"));
+	json_object_set_new(o, "tid", json_integer(e->tid));
+	if (e->kind == EVENT_DATA || e->kind == EVENT_TEXT)
+		add_bytes(o, e);
+	if (e->kind == EVENT_FAILED) {
+		const char *name = strerrorname_np(e->err);
+
+		json_object_set_new(o, "error", object_text(name ? name : "unknown"));
+	}
+	if (e->kind == EVENT_CLOSE)
+		json_object_set_new(o, "close",
+				    object_text(e->close_how < CORE_ARRAY_LEN(closes)
+							? closes[e->close_how]
+							: "unknown"));
+	return o;
+}
