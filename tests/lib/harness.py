@@ -165,10 +165,11 @@ def is_listening(pid, port):
 class Server:
     """A process that listens on a port.
 
-    cmd    list; the word {port} inside an argument becomes the port
+    cmd    list of words
     shim   True: LD_PRELOAD; "run": under `shakedown run -o`; False: bare
     trace  the folder of the trace; a fresh one below `dir` when not given
     env    variables added to the environment
+    files  {name: text} written into `dir` first; in text and cmd {dir} and {port} are replaced
     ports  further ports that must be listening before the server counts as ready
 
     As a context manager it stops the server at the end and keeps and prints the log when the body
@@ -176,14 +177,17 @@ class Server:
     """
 
     def __init__(self, cmd, port, shim=True, trace=None, env=None, cwd=None, ports=(),
-                 stop_signal=signal.SIGTERM):
+                 stop_signal=signal.SIGTERM, files=None):
         self.port, self.ports, self.shim = port, (port, *ports), shim
         self.dir = tempfile.mkdtemp(prefix="shakedown-test-")
         # nginx and Apache give up root: what they serve and where they log must be reachable.
         os.chmod(self.dir, 0o755)
         self.trace = trace or os.path.join(self.dir, "server.trace")
         self.log = os.path.join(self.dir, "log")
-        self.cmd = [str(word).replace("{port}", str(port)).replace("{dir}", self.dir) for word in cmd]
+        self.cmd = [self.fill_in(str(word)) for word in cmd]
+        for name, text in (files or {}).items():
+            with open(os.path.join(self.dir, name), "w", encoding="utf-8") as file:
+                file.write(self.fill_in(text))
         self.extra_env, self.cwd, self.stop_signal = dict(env or {}), cwd, stop_signal
         self.failed = False
         self.process = None
@@ -197,6 +201,9 @@ class Server:
 
     def __exit__(self, kind, *_):
         self.stop(failed=kind is not None and not issubclass(kind, unittest.SkipTest))
+
+    def fill_in(self, text):
+        return text.replace("{port}", str(self.port)).replace("{dir}", self.dir)
 
     @property
     def pid(self):
@@ -238,6 +245,11 @@ class Server:
 
     def report(self, *args):
         return report(self.trace, *args)
+
+    def wait_finding(self, finding, *args, timeout=EVENT_TIMEOUT):
+        """Wait until the report has this finding anywhere; returns the finding."""
+        return wait_for(lambda: next((f for f in findings(self.report(*args)) if f["id"] == finding),
+                                     None), "the finding %s" % finding, timeout)
 
     def is_running(self):
         return self.process is not None and self.process.poll() is None
@@ -324,6 +336,14 @@ def exchanges(rep, path=None, role=None):
     return [x for p in rep["processes"] for x in p["exchanges"]
             if (path is None or (x.get("path") or "").partition("?")[0] == path)
             and (role is None or x.get("role") == role)]
+
+
+def findings(rep):
+    """All findings of a report, of processes and of exchanges."""
+    for p in rep["processes"]:
+        yield from p["findings"]
+        for x in p["exchanges"]:
+            yield from x["findings"]
 
 
 def attempt(rep, path, role="server"):

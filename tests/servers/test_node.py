@@ -6,7 +6,7 @@
 import unittest
 
 from apps import NodeCase
-from harness import assert_healthy, assert_primary, handshake_bytes, wait_for
+from harness import assert_healthy, assert_primary, handshake_bytes
 
 
 class PlainHttp(NodeCase):
@@ -282,18 +282,17 @@ class HeldDescriptors(NodeCase):
     def test_a_refused_socket_that_is_never_closed_is_held(self):
         with self.server.client() as client:
             self.assertEqual(client.ws_handshake("/kept-open").status, 403)
-        self.held("/kept-open")
+        self.server.wait_finding("close-wait-held", *self.soon)
+
+
+class HeldUpgraded(NodeCase):
+    app = "upgrade.js"
+    soon = HeldDescriptors.soon
 
     def test_an_upgraded_socket_that_is_never_ended_is_held(self):
         with self.server.client() as client:
             client.ws_open("/half-open")
-        self.held("/half-open")
-
-    def held(self, path):
-        def found():
-            rep = self.server.report(*self.soon)
-            return "close-wait-held" in str(rep)
-        wait_for(found, "close-wait-held for %s" % path)
+        self.server.wait_finding("close-wait-held", *self.soon)
 
 
 if __name__ == "__main__":

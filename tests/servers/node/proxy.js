@@ -4,6 +4,7 @@
 // written by hand, each with one known mistake, for the others.  The first path segment picks the relay,
 // the rest goes upstream.
 'use strict';
+const crypto = require('crypto');
 const http = require('http');
 const net = require('net');
 const httpProxy = require('http-proxy');
@@ -61,6 +62,20 @@ const relays = {
 			socket.write(head(res, ['sec-websocket-protocol', 'sec-websocket-extensions']));
 			join(socket, upSocket);
 		});
+		up.end();
+	},
+	// Answers for the backend before the backend has answered.
+	eager: (req, socket) => {
+		const accept = crypto
+			.createHash('sha1')
+			.update(req.headers['sec-websocket-key'] + '258EAFA5-E914-47DA-95CA-C5AB0DC85B11')
+			.digest('base64');
+		socket.write(
+			'HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n' +
+				'Sec-WebSocket-Accept: ' + accept + '\r\n\r\n'
+		);
+		const up = outgoing(req);
+		up.on('upgrade', (res, upSocket) => join(socket, upSocket));
 		up.end();
 	},
 	// Opens the tunnel whatever the answer was.

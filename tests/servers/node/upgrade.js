@@ -42,10 +42,15 @@ function withFields(...fields) {
 }
 
 const unoffered = new WebSocketServer({ noServer: true, handleProtocols: () => 'soap' });
+const chosen = new WebSocketServer({ noServer: true });
 const declined = new WebSocketServer({ noServer: true, handleProtocols: () => false });
 
 const routes = {
 	'/echo': (req, socket, head) => wss.handleUpgrade(req, socket, head, echo),
+	'/chosen': (req, socket, head) => chosen.handleUpgrade(req, socket, head, echo),
+	'/quiet': (req, socket, head) => wss.handleUpgrade(req, socket, head, () => {}),
+	'/slow': (req, socket, head) =>
+		setTimeout(() => wss.handleUpgrade(req, socket, head, (ws) => ws.send('at last')), 200),
 	'/goodbye': (req, socket, head) => wss.handleUpgrade(req, socket, head, (ws) => ws.close(4401)),
 	'/hangup': (req, socket, head) => wss.handleUpgrade(req, socket, head, (ws) => ws.terminate()),
 	'/cut': (req, socket, head) =>
