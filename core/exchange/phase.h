@@ -30,7 +30,7 @@ enum phase {
 	PHASE_COUNT,
 };
 
-const char *phase_name(enum phase p);		      /* never NULL */
+const char *phase_name(enum phase p);			 /* never NULL */
 bool phase_from_name(struct span name, enum phase *ret); /* kebab-case */
 
 /* What the machine tells its sink.  START, EARLY, FRAME, STRAY, UNASKED: off is the first byte.
@@ -46,23 +46,23 @@ enum phase_what {
 	PHASE_RESPONSE_END,   /* of a final answer; neither interim answers nor a 101 have one */
 	PHASE_EARLY,	      /* first byte behind an open attempt's request; off is that byte */
 	PHASE_SWITCHED,	      /* 101 complete; follows its RESPONSE_READY */
-	PHASE_FRAME,	      /* a frame header is complete: frame; off is the header's first byte */
-	PHASE_FRAME_END,      /* its payload is complete */
-	PHASE_STRAY,	      /* bytes that are no frame where one must start; that direction is only
+	PHASE_FRAME,	 /* a frame header is complete: frame; off is the header's first byte */
+	PHASE_FRAME_END, /* its payload is complete */
+	PHASE_STRAY,	 /* bytes that are no frame where one must start; that direction is only
 				 counted from here on */
-	PHASE_UNASKED,	      /* answer bytes although no request waits for an answer.  RESPONSE_START
+	PHASE_UNASKED,	 /* answer bytes although no request waits for an answer.  RESPONSE_START
 				 follows when they look like a head: exchange is the last answered */
-	PHASE_BAD_REQUEST,    /* request bytes that do not parse: head->error; no request is read after */
-	PHASE_BAD_RESPONSE,   /* answer bytes that do not start with HTTP/ or do not parse: head */
-	PHASE_SET_ASIDE,      /* not HTTP/1: foreign says what; the machine looks no further */
-	PHASE_PREFIX,	      /* a PROXY protocol prefix was skipped; off is its end */
-	PHASE_BLIND,	      /* a skip hit bytes that had to be seen: no phase from here on */
+	PHASE_BAD_REQUEST, /* request bytes that do not parse: head->error; no request is read after */
+	PHASE_BAD_RESPONSE, /* answer bytes that do not start with HTTP/ or do not parse: head */
+	PHASE_SET_ASIDE,    /* not HTTP/1: foreign says what; the machine looks no further */
+	PHASE_PREFIX,	    /* a PROXY protocol prefix was skipped; off is its end */
+	PHASE_BLIND,	    /* a skip hit bytes that had to be seen: no phase from here on */
 };
 
 enum phase_foreign {
 	PHASE_FOREIGN_NONE,
-	PHASE_FOREIGN_TLS,	/* first bytes 16 03 */
-	PHASE_FOREIGN_HTTP2,	/* PRI * HTTP/2.0 */
+	PHASE_FOREIGN_TLS,   /* first bytes 16 03 */
+	PHASE_FOREIGN_HTTP2, /* PRI * HTTP/2.0 */
 	PHASE_FOREIGN_HTTP09,
 	PHASE_FOREIGN_OTHER,	/* first byte cannot start a request line */
 	PHASE_FOREIGN_SWITCHED, /* switched to a protocol without frames we know (h2c, tcp, spdy) */
@@ -70,12 +70,12 @@ enum phase_foreign {
 
 struct phase_event {
 	enum phase_what what;
-	enum phase phase;	/* the phase after the event */
-	enum dir dir;		/* direction whose bytes made it true */
-	uint64_t off;		/* stream offset in that direction */
-	uint32_t exchange;	/* ordinal of the request on this connection, from 0 */
-	uint32_t foreign;	/* enum phase_foreign, PHASE_SET_ASIDE only */
-	const struct http_head *head;  /* valid during the call; NULL where not named above */
+	enum phase phase;	      /* the phase after the event */
+	enum dir dir;		      /* direction whose bytes made it true */
+	uint64_t off;		      /* stream offset in that direction */
+	uint32_t exchange;	      /* ordinal of the request on this connection, from 0 */
+	uint32_t foreign;	      /* enum phase_foreign, PHASE_SET_ASIDE only */
+	const struct http_head *head; /* valid during the call; NULL where not named above */
 	const struct ws_frame *frame;
 };
 typedef void phase_sink(void *ctx, const struct phase_event *e);
@@ -92,8 +92,8 @@ enum {
 };
 
 struct phase_machine {
-	struct http_head request;   /* of the request stream */
-	struct http_head response;  /* of the answer stream */
+	struct http_head request;  /* of the request stream */
+	struct http_head response; /* of the answer stream */
 	union {
 		struct http_chunk chunk;
 		struct ws_frame frame; /* also the early reading of (4) */
@@ -103,11 +103,11 @@ struct phase_machine {
 		struct http_chunk chunk;
 		struct ws_frame frame;
 	} resp;
-	uint64_t off[2];     /* bytes taken so far, by enum dir */
-	uint64_t left[2];    /* body bytes still to come, 0: request stream, 1: answer stream; during
+	uint64_t off[2];   /* bytes taken so far, by enum dir */
+	uint64_t left[2];  /* body bytes still to come, 0: request stream, 1: answer stream; during
 				(4) left[0] is the offset where the next request would begin */
-	uint32_t asked;	     /* requests begun */
-	uint32_t answered;   /* requests answered */
+	uint32_t asked;	   /* requests begun */
+	uint32_t answered; /* requests answered */
 	uint8_t pending[PHASE_PENDING]; /* method and kind of each unanswered request, a ring */
 	uint8_t role;
 	uint8_t phase;
@@ -136,7 +136,10 @@ void phase_skip(struct phase_machine *m, enum dir dir, uint64_t n, phase_sink *s
 void phase_end(struct phase_machine *m, enum dir dir, enum phase_end how, phase_sink *sink,
 	       void *ctx);
 
-static inline enum phase phase_now(const struct phase_machine *m) { return (enum phase)m->phase; }
+static inline enum phase phase_now(const struct phase_machine *m)
+{
+	return (enum phase)m->phase;
+}
 
 /* The oldest unanswered request is an upgrade attempt whose head is complete. */
 bool phase_attempt_open(const struct phase_machine *m);

@@ -100,14 +100,6 @@ static void fail(struct scan *s, enum http_error error)
 	s->h->error = error;
 }
 
-/* token characters of RFC 9110 section 5.6.2, one bit each */
-static inline bool is_token(uint8_t c)
-{
-	static const uint32_t bits[4] = {0, 0x03ff6cfa, 0xc7fffffe, 0x57ffffff};
-
-	return c < 128 && (bits[c >> 5] >> (c & 31) & 1);
-}
-
 static inline uint64_t load_le64(const uint8_t *p)
 {
 	uint64_t x;
@@ -182,7 +174,7 @@ static void scan_method(struct scan *s)
 	for (; s->p < s->end; s->p++) {
 		uint8_t c = *s->p;
 
-		if (!is_token(c))
+		if (!http_is_token(c))
 			break;
 		if (h->match_lo < h->match_hi) {
 			word_narrow(method_word, h->match_pos, c, &h->match_lo, &h->match_hi);

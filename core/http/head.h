@@ -123,6 +123,14 @@ struct http_head {
 
 _Static_assert(sizeof(struct http_head) == 48, "struct http_head is part of the phase machine");
 
+/* May c stand in a method or a field name?  Source: RFC 9110 section 5.6.2. */
+static inline bool http_is_token(uint8_t c)
+{
+	static const uint32_t bits[4] = {0, 0x03ff6cfa, 0xc7fffffe, 0x57ffffff};
+
+	return c < 128 && (bits[c >> 5] >> (c & 31) & 1);
+}
+
 /* Start a head. */
 void http_head_init(struct http_head *h, enum http_kind kind);
 
