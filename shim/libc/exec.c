@@ -12,9 +12,24 @@
 #include "shim/engine/sys.h"
 #include "shim/libc/door.h"
 
-#include <spawn.h>
 #include <stdarg.h>
-#include <unistd.h>
+
+/* Declared here, not taken from libc's headers: those promise the compiler arguments that are not
+ * NULL, and programs pass NULL all the same. */
+int execve(const char *path, char *const argv[], char *const envp[]);
+int execveat(int dir, const char *path, char *const argv[], char *const envp[], int flags);
+int fexecve(int fd, char *const argv[], char *const envp[]);
+int execv(const char *path, char *const argv[]);
+int execvp(const char *file, char *const argv[]);
+int execvpe(const char *file, char *const argv[], char *const envp[]);
+int execl(const char *path, const char *arg, ...);
+int execlp(const char *file, const char *arg, ...);
+int execle(const char *path, const char *arg, ...);
+int posix_spawn(pid_t *pid, const char *path, const void *actions, const void *attr,
+		char *const argv[], char *const envp[]);
+int posix_spawnp(pid_t *pid, const char *file, const void *actions, const void *attr,
+		 char *const argv[], char *const envp[]);
+long syscall(long nr, ...);
 
 /* fork is noticed here too: a process that has another pid than the image's owner, although the fork
  * was reported, can only be a vfork child. */
@@ -184,7 +199,7 @@ static void take_arguments(const char **argv, size_t n, const char *arg, va_list
 		argv[i] = va_arg(list, const char *);
 }
 
-/* envp: NULL, or where the environment behind the NULL goes. Evaluates to a char *const *. */
+/* Collect arg and what follows in argv, on the stack; behind the NULL may be an environment. */
 #define TAKE(arg, argv, ret_envp)                           \
 	do {                                                \
 		va_list list;                               \
@@ -205,7 +220,8 @@ LIBC_EXPORT int execl(const char *path, const char *arg, ...)
 
 	TAKE(arg, argv, none);
 	(void)none;
-	return execv(path, (char *const *)argv);
+	return (int)exec_run(&(struct exec){
+		.kind = EXEC_V, .path = path, .argv = (char *const *)argv, .envp = exec_environ()});
 }
 
 LIBC_EXPORT int execlp(const char *file, const char *arg, ...)
@@ -215,7 +231,10 @@ LIBC_EXPORT int execlp(const char *file, const char *arg, ...)
 
 	TAKE(arg, argv, none);
 	(void)none;
-	return execvp(file, (char *const *)argv);
+	return (int)exec_run(&(struct exec){.kind = EXEC_VP,
+					    .path = file,
+					    .argv = (char *const *)argv,
+					    .envp = exec_environ()});
 }
 
 LIBC_EXPORT int execle(const char *path, const char *arg, ...)
@@ -224,17 +243,14 @@ LIBC_EXPORT int execle(const char *path, const char *arg, ...)
 	char *const *envp;
 
 	TAKE(arg, argv, envp);
-	return execve(path, (char *const *)argv, envp);
+	return (int)exec_run(&(struct exec){
+		.kind = EXEC_VE, .path = path, .argv = (char *const *)argv, .envp = envp});
 }
 
 /* ---- spawn ---- */
 
-typedef int spawn_fn(pid_t *, const char *, const posix_spawn_file_actions_t *,
-		     const posix_spawnattr_t *, char *const[], char *const[]);
-
-static int spawn_run(spawn_fn *next, pid_t *pid, const char *path,
-		     const posix_spawn_file_actions_t *actions, const posix_spawnattr_t *attr,
-		     char *const *argv, char *const *envp)
+static int spawn_run(__typeof__(&posix_spawn) next, pid_t *pid, const char *path,
+		     const void *actions, const void *attr, char *const *argv, char *const *envp)
 {
 	size_t lack = libc_environ_lack(envp);
 	void *room = NULL;
@@ -251,18 +267,14 @@ static int spawn_run(spawn_fn *next, pid_t *pid, const char *path,
 	return err;
 }
 
-LIBC_EXPORT int posix_spawn(pid_t *restrict pid, const char *restrict path,
-			    const posix_spawn_file_actions_t *restrict actions,
-			    const posix_spawnattr_t *restrict attr, char *const argv[restrict],
-			    char *const envp[restrict])
+LIBC_EXPORT int posix_spawn(pid_t *pid, const char *path, const void *actions, const void *attr,
+			    char *const argv[], char *const envp[])
 {
 	return spawn_run(LIBC_NEXT(posix_spawn), pid, path, actions, attr, argv, envp);
 }
 
-LIBC_EXPORT int posix_spawnp(pid_t *restrict pid, const char *restrict file,
-			     const posix_spawn_file_actions_t *restrict actions,
-			     const posix_spawnattr_t *restrict attr, char *const argv[restrict],
-			     char *const envp[restrict])
+LIBC_EXPORT int posix_spawnp(pid_t *pid, const char *file, const void *actions, const void *attr,
+			     char *const argv[], char *const envp[])
 {
 	return spawn_run(LIBC_NEXT(posix_spawnp), pid, file, actions, attr, argv, envp);
 }
