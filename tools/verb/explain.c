@@ -18,16 +18,16 @@ static const struct option_row options[] = {
 	{.name = NULL},
 };
 
-static const char text[] = "Without ID lists every finding there is, the gravest first. With one "
-			   "or more, says for each what "
-			   "it means, why it breaks something, what evidence a trace must hold for "
-			   "it, and how to mend it.\n"
-			   "\n"
-			   "EXAMPLES\n"
-			   "\n"
-			   "    shakedown explain\n"
-			   "    shakedown explain http-after-101\n"
-			   "    shakedown explain --format json | jq '.findings[].id'\n";
+static const char text[] =
+	"Without ID lists every finding there is, the gravest first. With one or more, "
+	"says for each what it means, why it breaks something, what evidence a trace "
+	"must hold for it, and how to mend it.\n"
+	"\n"
+	"EXAMPLES\n"
+	"\n"
+	"    shakedown explain\n"
+	"    shakedown explain http-after-101\n"
+	"    shakedown explain --format json | jq '.findings[].id'\n";
 
 static const char *name_of(size_t i)
 {

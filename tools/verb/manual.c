@@ -8,6 +8,8 @@
 
 #include <string.h>
 
+#include "core/core.h"
+
 enum {
 	WIDTH = 80,
 	HELP_COLUMN = 26, /* where the explanation of an option starts */
@@ -16,13 +18,10 @@ enum {
 /* ---- both ---- */
 
 static const char overview_text[] =
-	"shakedown watches the moment an HTTP connection switches protocols inside a server "
-	"process, "
-	"says what spoiled it and which code did. The server is not changed: a library is "
-	"preloaded "
-	"into it, which records every upgrade to a trace; the report reads the trace, live or "
-	"years "
-	"later.\n"
+	"shakedown watches the moment an HTTP connection switches protocols inside a "
+	"server process, says what spoiled it and which code did. The server is not "
+	"changed: a library is preloaded into it, which records every upgrade to a "
+	"trace; the report reads the trace, live or years later.\n"
 	"\n"
 	"Without the command in front, the same watching is\n"
 	"\n"
@@ -37,10 +36,17 @@ static const char overview_text[] =
 	"\n"
 	"EXIT STATUS\n"
 	"\n"
-	"run passes the status of the command on. Every other verb ends with 0, with 1 when it "
-	"found what "
-	"it was told to look for, with 2 when it was used wrongly and with 3 when it could not do "
-	"its job.\n";
+	"run passes the status of the command on. Every other verb ends with 0, with 1 "
+	"when it found what it was told to look for, with 2 when it was used wrongly and "
+	"with 3 when it could not do its job.\n";
+
+static const struct {
+	const char *name, *help;
+} variables[] = {
+#define VARIABLE(name, help) {name, help},
+#include "tools/verb/environ.def"
+#undef VARIABLE
+};
 
 struct line {
 	const char *p;
@@ -167,6 +173,13 @@ void manual_overview(FILE *out)
 		fprintf(out, "  %-10s %s\n", verb_all[i]->name, verb_all[i]->summary);
 	fputs("  help       show the help of a verb\n\n", out);
 	help_text(out, overview_text);
+	fputs("\nENVIRONMENT\n\n", out);
+	for (size_t i = 0; i < CORE_ARRAY_LEN(variables); i++) {
+		if (!variables[i].help)
+			continue;
+		fprintf(out, "  %-*s", HELP_COLUMN - 2, variables[i].name);
+		wrap(out, variables[i].help, strlen(variables[i].help), HELP_COLUMN, HELP_COLUMN);
+	}
 }
 
 /* ---- man page ---- */
@@ -281,6 +294,13 @@ static void page_overview(FILE *out)
 	}
 	fputs(".SH DESCRIPTION\n", out);
 	page_text(out, overview_text);
+	fputs(".SH ENVIRONMENT\n", out);
+	for (size_t i = 0; i < CORE_ARRAY_LEN(variables); i++) {
+		if (!variables[i].help)
+			continue;
+		fprintf(out, ".TP\n\\fB%s\\fR\n", variables[i].name);
+		roff_line(out, variables[i].help);
+	}
 	page_see_also(out, NULL);
 }
 
