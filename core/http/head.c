@@ -1,51 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
- * http/head: the scanner.  A step is named by what the next byte may be; every function consumes as
- * much as its step can take and leaves the rest to the next one, so where a buffer ends never
- * matters.
- *
- *     BLANK METHOD TARGET_GAP TARGET VERSION_GAP VERSION MINOR TAIL        request line
- *     BLANK VERSION MINOR STATUS_GAP STATUS STATUS_END REASON              status line
- *     START_CR                                                             its CR was seen
- *     FIRST_LINE | LINE  NAME NAME_BLANK NAME_OTHER  VALUE VALUE_OTHER VALUE_CR   fields
- *     EMPTY_CR                                                             CR of the empty line
- *
- * A value ends only when the next line turns out not to continue it (obs-fold).
+ * http/head: the scanner's fields and its machine.  A value ends only when the next line turns out not
+ * to continue it (obs-fold).
  */
 #include "core/http/scan.h"
-
-enum step {
-	STEP_BLANK,
-	STEP_METHOD,
-	STEP_TARGET_GAP,
-	STEP_TARGET,
-	STEP_VERSION_GAP,
-	STEP_VERSION,
-	STEP_MINOR,
-	STEP_TAIL,
-	STEP_STATUS_GAP,
-	STEP_STATUS,
-	STEP_STATUS_END,
-	STEP_REASON,
-	STEP_START_CR,
-	STEP_FIRST_LINE,
-	STEP_LINE,
-	STEP_EMPTY_CR,
-	STEP_NAME,
-	STEP_NAME_BLANK,
-	STEP_NAME_OTHER,
-	STEP_VALUE,
-	STEP_VALUE_OTHER,
-	STEP_VALUE_CR,
-};
-
-static const char method_word[][WORD_MAX] = {
-	"CONNECT", "DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT",
-};
-static const uint8_t method_of_word[CORE_ARRAY_LEN(method_word) + 1] = {
-	HTTP_CONNECT, HTTP_DELETE, HTTP_GET, HTTP_HEAD,		HTTP_OPTIONS,
-	HTTP_PATCH,   HTTP_POST,   HTTP_PUT, HTTP_METHOD_OTHER,
-};
 
 static const char field_word[FIELD_COUNT][WORD_MAX] = {
 	"connection",
@@ -71,293 +29,14 @@ static const uint32_t field_flag[FIELD_COUNT] = {
 	[FIELD_UPGRADE] = HTTP_UPGRADE,
 };
 
-/* Bit c & 31 is set when a known field name starts with the letter c: c, e, s, t, u. */
-#define FIRST_LETTERS ((1u << 3) | (1u << 5) | (1u << 19) | (1u << 20) | (1u << 21))
-
-/* One feed: where we are in the caller's bytes. */
-struct scan {
-	struct http_head *h;
-	const uint8_t *start, *p, *end;
-	http_sink *sink;
-	void *ctx;
+/* Where in field_word the names that start with a letter lie: [c & 31] = {first, end}. */
+static const uint8_t letter_range[32][2] = {
+	['c' & 31] = {FIELD_CONNECTION, FIELD_EXPECT},
+	['e' & 31] = {FIELD_EXPECT, FIELD_WS_ACCEPT},
+	['s' & 31] = {FIELD_WS_ACCEPT, FIELD_TRANSFER_ENCODING},
+	['t' & 31] = {FIELD_TRANSFER_ENCODING, FIELD_UPGRADE},
+	['u' & 31] = {FIELD_UPGRADE, FIELD_COUNT},
 };
-
-/* Offset of p from the first byte of the head; h->len moves on only when the feed returns. */
-static inline uint32_t offset(const struct scan *s, const uint8_t *p)
-{
-	return s->h->len + (uint32_t)(p - s->start);
-}
-
-static inline void tell(const struct scan *s, enum http_part part, uint32_t start, uint32_t end)
-{
-	if (s->sink)
-		s->sink(s->ctx, part, start, end);
-}
-
-static void fail(struct scan *s, enum http_error error)
-{
-	s->h->state = HTTP_BAD;
-	s->h->error = error;
-}
-
-static inline uint64_t load_le64(const uint8_t *p)
-{
-	uint64_t x;
-
-	memcpy(&x, p, sizeof(x));
-#if __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__
-	x = __builtin_bswap64(x);
-#endif
-	return x;
-}
-
-#define ONES (~UINT64_C(0) / 255)
-
-/* The first byte below 0x20, eight at a time.  A borrow can only spoil bytes above the first hit. */
-static inline const uint8_t *skip_text(const uint8_t *p, const uint8_t *end)
-{
-	while (end - p >= 8) {
-		uint64_t x = load_le64(p);
-		uint64_t low = (x - ONES * 0x20) & ~x & ONES * 0x80;
-
-		if (low)
-			return p + (__builtin_ctzll(low) >> 3);
-		p += 8;
-	}
-	while (p < end && *p >= 0x20)
-		p++;
-	return p;
-}
-
-/* ---- start line ---- */
-
-static void start_line_end(struct scan *s)
-{
-	struct http_head *h = s->h;
-
-	h->step = STEP_FIRST_LINE;
-	if (h->version == 0x09)
-		h->state = HTTP_DONE; /* HTTP/0.9 is one line */
-}
-
-/* CR or LF at the end of the start line. */
-static void start_line_eol(struct scan *s, uint8_t c)
-{
-	s->p++;
-	if (c == '\r') {
-		s->h->step = STEP_START_CR;
-		return;
-	}
-	s->h->flags |= HTTP_BARE_LF;
-	start_line_end(s);
-}
-
-static void scan_blank(struct scan *s)
-{
-	struct http_head *h = s->h;
-
-	while (s->p < s->end && (*s->p == '\r' || *s->p == '\n'))
-		s->p++;
-	if (s->p == s->end)
-		return;
-	h->part_start = offset(s, s->p);
-	h->match_lo = 0;
-	h->match_hi = CORE_ARRAY_LEN(method_word);
-	h->match_pos = 0;
-	h->step = h->kind == HTTP_REQUEST ? STEP_METHOD : STEP_VERSION;
-}
-
-static void scan_method(struct scan *s)
-{
-	struct http_head *h = s->h;
-
-	for (; s->p < s->end; s->p++) {
-		uint8_t c = *s->p;
-
-		if (!http_is_token(c))
-			break;
-		if (h->match_lo < h->match_hi) {
-			word_narrow(method_word, h->match_pos, c, &h->match_lo, &h->match_hi);
-			h->match_pos++;
-		}
-	}
-	if (s->p == s->end)
-		return;
-	if (*s->p != ' ' || offset(s, s->p) == h->part_start) {
-		fail(s, HTTP_ERR_START_LINE);
-		return;
-	}
-	h->method = method_of_word[word_found(method_word, h->match_pos, h->match_lo, h->match_hi,
-					      CORE_ARRAY_LEN(method_word))];
-	tell(s, HTTP_PART_METHOD, h->part_start, offset(s, s->p));
-	s->p++;
-	h->step = STEP_TARGET_GAP;
-}
-
-static void scan_target(struct scan *s)
-{
-	struct http_head *h = s->h;
-	uint8_t c;
-
-	while (s->p<s->end && * s->p> ' ' && *s->p != 0x7f)
-		s->p++;
-	if (s->p == s->end)
-		return;
-	c = *s->p;
-	if (c != ' ' && c != '\r' && c != '\n') {
-		fail(s, HTTP_ERR_CONTROL);
-		return;
-	}
-	tell(s, HTTP_PART_TARGET, h->part_start, offset(s, s->p));
-	h->step = STEP_VERSION_GAP;
-}
-
-/* Blanks before the target or the version. */
-static void scan_gap(struct scan *s)
-{
-	struct http_head *h = s->h;
-	uint8_t c = *s->p;
-
-	if (c == ' ') {
-		s->p++;
-	} else if (h->step == STEP_TARGET_GAP) {
-		if (c == '\r' || c == '\n') {
-			fail(s, HTTP_ERR_START_LINE);
-			return;
-		}
-		h->part_start = offset(s, s->p);
-		h->step = STEP_TARGET;
-	} else if (c == '\r' || c == '\n') {
-		h->version = 0x09;
-		start_line_eol(s, c);
-	} else {
-		h->part_start = offset(s, s->p);
-		h->match_pos = 0;
-		h->step = STEP_VERSION;
-	}
-}
-
-static void scan_version(struct scan *s)
-{
-	static const char prefix[] = "HTTP/1.";
-	struct http_head *h = s->h;
-
-	while (s->p < s->end && h->match_pos < sizeof(prefix) - 1) {
-		if (*s->p != (uint8_t)prefix[h->match_pos]) {
-			fail(s, h->kind == HTTP_RESPONSE && h->match_pos < 5 ? HTTP_ERR_START_LINE
-									     : HTTP_ERR_VERSION);
-			return;
-		}
-		s->p++;
-		h->match_pos++;
-	}
-	if (h->match_pos == sizeof(prefix) - 1)
-		h->step = STEP_MINOR;
-}
-
-static void scan_minor(struct scan *s)
-{
-	struct http_head *h = s->h;
-	uint8_t digit = (uint8_t)(*s->p - '0');
-
-	if (digit > 9) {
-		fail(s, HTTP_ERR_VERSION);
-		return;
-	}
-	s->p++;
-	h->version = digit ? 0x11 : 0x10;
-	tell(s, HTTP_PART_VERSION, h->part_start, offset(s, s->p));
-	h->match_pos = 0;
-	h->step = h->kind == HTTP_REQUEST ? STEP_TAIL : STEP_STATUS_GAP;
-}
-
-/* What may follow the version of a request, or the digits of a status. */
-static void scan_tail(struct scan *s)
-{
-	struct http_head *h = s->h;
-	uint8_t c = *s->p;
-
-	if (c == '\r' || c == '\n') {
-		if (h->step == STEP_STATUS_END)
-			tell(s, HTTP_PART_REASON, offset(s, s->p), offset(s, s->p));
-		start_line_eol(s, c);
-	} else if (c == ' ' && h->step == STEP_STATUS_END) {
-		s->p++;
-		h->part_start = h->part_end = offset(s, s->p);
-		h->step = STEP_REASON;
-	} else if (c == ' ' || (c == '\t' && h->step == STEP_TAIL)) {
-		s->p++;
-	} else {
-		fail(s, h->step == STEP_TAIL ? HTTP_ERR_VERSION : HTTP_ERR_STATUS);
-	}
-}
-
-/* The blanks before a status, and its three digits. */
-static void scan_status(struct scan *s)
-{
-	struct http_head *h = s->h;
-	uint8_t c = *s->p, digit = (uint8_t)(c - '0');
-
-	if (h->step == STEP_STATUS_GAP) {
-		if (c == ' ') {
-			s->p++;
-			h->match_pos = 1;
-			return;
-		}
-		if (!h->match_pos || digit > 9 || digit == 0) {
-			fail(s, HTTP_ERR_STATUS);
-			return;
-		}
-		h->part_start = offset(s, s->p);
-		h->match_pos = 0;
-		h->number = 0;
-		h->step = STEP_STATUS;
-	}
-	if (digit > 9) {
-		fail(s, HTTP_ERR_STATUS);
-		return;
-	}
-	s->p++;
-	h->number = h->number * 10 + digit;
-	if (++h->match_pos == 3) {
-		h->status = (uint16_t)h->number;
-		tell(s, HTTP_PART_STATUS, h->part_start, offset(s, s->p));
-		h->step = STEP_STATUS_END;
-	}
-}
-
-static void scan_reason(struct scan *s)
-{
-	struct http_head *h = s->h;
-	uint8_t c;
-
-	s->p = skip_text(s->p, s->end);
-	if (s->p == s->end)
-		return;
-	c = *s->p;
-	if (c == '\r' || c == '\n') {
-		tell(s, HTTP_PART_REASON, h->part_start, offset(s, s->p));
-		start_line_eol(s, c);
-	} else if (c == '\0') {
-		fail(s, HTTP_ERR_CONTROL);
-	} else {
-		s->p++;
-	}
-}
-
-static void scan_start_cr(struct scan *s)
-{
-	if (*s->p == '\r') {
-		s->p++;
-	} else if (*s->p == '\n') {
-		s->p++;
-		start_line_end(s);
-	} else {
-		fail(s, HTTP_ERR_CONTROL);
-	}
-}
-
-/* ---- fields ---- */
 
 static void head_done(struct scan *s)
 {
@@ -393,6 +72,12 @@ static void name_end(struct scan *s, unsigned field)
 	value_begin(s);
 }
 
+/* A line of no interest: only a sink wants its name. */
+static inline uint8_t step_unknown(const struct scan *s)
+{
+	return s->sink ? STEP_NAME_OTHER : STEP_VALUE_OTHER;
+}
+
 /* First byte of a line that is neither empty nor a continuation. */
 static void name_begin(struct scan *s)
 {
@@ -411,41 +96,11 @@ static void name_begin(struct scan *s)
 		h->fields++;
 	h->part_start = offset(s, s->p);
 	h->field = FIELD_NONE;
-	if ((c & 0x40) && (FIRST_LETTERS >> (c & 31) & 1)) {
-		h->match_lo = 0;
-		h->match_hi = FIELD_COUNT;
-		h->match_pos = 0;
+	word_begin(h, letter_range[c & 31][0], letter_range[c & 31][1]);
+	if ((c & 0x40) && h->match_lo < h->match_hi)
 		h->step = STEP_NAME;
-	} else {
-		h->step = s->sink ? STEP_NAME_OTHER : STEP_VALUE_OTHER;
-	}
-}
-
-static void scan_line(struct scan *s)
-{
-	struct http_head *h = s->h;
-	uint8_t c = *s->p;
-
-	if (h->step == STEP_LINE) {
-		if (c == ' ' || c == '\t') {
-			h->flags |= HTTP_FOLDED;
-			h->step = http_value_is_read(h->field) ? STEP_VALUE : STEP_VALUE_OTHER;
-			return;
-		}
-		if (http_value_is_read(h->field))
-			http_value_end(h);
-		tell(s, HTTP_PART_VALUE, h->part_start, h->part_end);
-	}
-	if (c == '\r') {
-		s->p++;
-		h->step = STEP_EMPTY_CR;
-	} else if (c == '\n') {
-		s->p++;
-		h->flags |= HTTP_BARE_LF;
-		head_done(s);
-	} else {
-		name_begin(s);
-	}
+	else
+		h->step = step_unknown(s);
 }
 
 static void scan_empty_cr(struct scan *s)
@@ -463,25 +118,18 @@ static void scan_empty_cr(struct scan *s)
 static void scan_name(struct scan *s)
 {
 	struct http_head *h = s->h;
-	uint8_t lo = h->match_lo, hi = h->match_hi, pos = h->match_pos;
+	uint8_t c;
 
-	for (; s->p < s->end; s->p++, pos++) {
-		uint8_t c = *s->p;
-
-		if (c == ':' || c == ' ' || c == '\t' || c == '\r' || c == '\n') {
-			h->part_end = offset(s, s->p);
-			h->step = STEP_NAME_BLANK;
-			break;
-		}
-		word_narrow(field_word, pos, ascii_lower(c), &lo, &hi);
-		if (lo == hi) {
-			h->step = s->sink ? STEP_NAME_OTHER : STEP_VALUE_OTHER;
-			break;
-		}
+	s->p = word_match(field_word, true, h, s->p, s->end);
+	if (s->p == s->end)
+		return;
+	c = *s->p;
+	if (c == ':' || c == ' ' || c == '\t' || c == '\r' || c == '\n') {
+		h->part_end = offset(s, s->p);
+		h->step = STEP_NAME_BLANK;
+	} else {
+		h->step = step_unknown(s);
 	}
-	h->match_lo = lo;
-	h->match_hi = hi;
-	h->match_pos = pos;
 }
 
 /* Behind a name that may be a known one: blanks, then the colon or the end of the line. */
@@ -497,11 +145,10 @@ static void scan_name_blank(struct scan *s)
 	if (c == ':' || c == '\r' || c == '\n') {
 		if (c == ':')
 			s->p++;
-		name_end(s, word_found(field_word, h->match_pos, h->match_lo, h->match_hi,
-				       FIELD_NONE));
+		name_end(s, word_found(field_word, h, FIELD_NONE));
 		return;
 	}
-	h->step = s->sink ? STEP_NAME_OTHER : STEP_VALUE_OTHER;
+	h->step = step_unknown(s);
 }
 
 /* A name of no interest, for the sink. */
@@ -582,21 +229,55 @@ static void scan_value_other(struct scan *s)
 		value_eol(s);
 }
 
+/* The first byte of a line. */
+static void line_begin(struct scan *s)
+{
+	struct http_head *h = s->h;
+	uint8_t c = *s->p;
+
+	if (h->step == STEP_LINE) {
+		if (c == ' ' || c == '\t') {
+			h->flags |= HTTP_FOLDED;
+			h->step = http_value_is_read(h->field) ? STEP_VALUE : STEP_VALUE_OTHER;
+			return;
+		}
+		if (http_value_is_read(h->field))
+			http_value_end(h);
+		tell(s, HTTP_PART_VALUE, h->part_start, h->part_end);
+	}
+	if (c == '\r') {
+		s->p++;
+		h->step = STEP_EMPTY_CR;
+	} else if (c == '\n') {
+		s->p++;
+		h->flags |= HTTP_BARE_LF;
+		head_done(s);
+	} else {
+		name_begin(s);
+	}
+}
+
+/* Lines of no interest follow each other here without going back to the machine. */
+static void scan_line(struct scan *s)
+{
+	struct http_head *h = s->h;
+
+	do {
+		line_begin(s);
+		if (h->step == STEP_VALUE_OTHER && s->p < s->end && h->state == HTTP_MORE)
+			scan_value_other(s);
+	} while (h->step == STEP_LINE && s->p < s->end && h->state == HTTP_MORE);
+}
+
 static void scan_value(struct scan *s)
 {
 	const uint8_t *from = s->p;
-	uint8_t c = 0;
 
-	for (; s->p < s->end; s->p++) {
-		c = *s->p;
-		if (c == '\r' || c == '\n' || c == '\0')
-			break;
-		http_value_byte(s->h, c);
-	}
+	s->p = http_value_run(s->h, from, s->end);
 	value_extent(s, from, s->p);
 	if (s->p == s->end)
 		return;
-	if (c == '\0')
+	if (*s->p == '\0')
 		fail(s, HTTP_ERR_CONTROL);
 	else
 		value_eol(s);
@@ -619,39 +300,6 @@ static void scan_value_cr(struct scan *s)
 static void scan_step(struct scan *s)
 {
 	switch ((enum step)s->h->step) {
-	case STEP_BLANK:
-		scan_blank(s);
-		break;
-	case STEP_METHOD:
-		scan_method(s);
-		break;
-	case STEP_TARGET_GAP:
-	case STEP_VERSION_GAP:
-		scan_gap(s);
-		break;
-	case STEP_TARGET:
-		scan_target(s);
-		break;
-	case STEP_VERSION:
-		scan_version(s);
-		break;
-	case STEP_MINOR:
-		scan_minor(s);
-		break;
-	case STEP_TAIL:
-	case STEP_STATUS_END:
-		scan_tail(s);
-		break;
-	case STEP_STATUS_GAP:
-	case STEP_STATUS:
-		scan_status(s);
-		break;
-	case STEP_REASON:
-		scan_reason(s);
-		break;
-	case STEP_START_CR:
-		scan_start_cr(s);
-		break;
 	case STEP_FIRST_LINE:
 	case STEP_LINE:
 		scan_line(s);
@@ -677,14 +325,15 @@ static void scan_step(struct scan *s)
 	case STEP_VALUE_CR:
 		scan_value_cr(s);
 		break;
+	default:
+		http_start_step(s);
+		break;
 	}
 }
 
 void http_head_init(struct http_head *h, enum http_kind kind)
 {
-	memset(h, 0, sizeof(*h));
-	h->kind = (uint8_t)kind;
-	h->field = FIELD_NONE;
+	*h = (struct http_head){.kind = (uint8_t)kind, .field = FIELD_NONE};
 }
 
 size_t http_head_feed(struct http_head *h, const uint8_t *p, size_t n, http_sink *sink, void *ctx)

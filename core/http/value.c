@@ -45,11 +45,6 @@ enum { /* http_head.token of Content-Length */
 
 #define LENGTH_LIMIT ((uint64_t)INT64_MAX)
 
-bool http_value_is_read(unsigned field)
-{
-	return field == FIELD_CONTENT_LENGTH || (field < FIELD_COUNT && word_range[field][1]);
-}
-
 static void list_element_end(struct http_head *h)
 {
 	unsigned found = CORE_ARRAY_LEN(word);
@@ -57,7 +52,7 @@ static void list_element_end(struct http_head *h)
 	if (h->token == LIST_GAP)
 		return;
 	if (h->token != LIST_JUNK)
-		found = word_found(word, h->match_pos, h->match_lo, h->match_hi, found);
+		found = word_found(word, h, found);
 	if (h->field == FIELD_TRANSFER_ENCODING)
 		h->flags &= ~(uint32_t)HTTP_CHUNKED; /* only the last coding counts */
 	if (found < CORE_ARRAY_LEN(word))
@@ -67,46 +62,46 @@ static void list_element_end(struct http_head *h)
 	h->token = LIST_GAP;
 }
 
-static void list_word_byte(struct http_head *h, uint8_t c)
-{
-	if (c == ';' || (c == '/' && h->field == FIELD_UPGRADE)) {
-		h->token = LIST_PARAM;
-		return;
-	}
-	if (h->match_lo < h->match_hi) {
-		word_narrow(word, h->match_pos, ascii_lower(c), &h->match_lo, &h->match_hi);
-		h->match_pos++;
-	}
-}
-
+/* A byte no known word goes on with. */
 static void list_byte(struct http_head *h, uint8_t c)
 {
-	if (c == ',') {
+	if (c == ',')
 		list_element_end(h);
+	else if (c == ' ' || c == '\t')
+		h->token = h->token == LIST_WORD ? LIST_TAIL : h->token;
+	else if (h->token == LIST_PARAM || h->token == LIST_JUNK)
 		return;
+	else if (c == ';' || (c == '/' && h->field == FIELD_UPGRADE && h->token == LIST_WORD))
+		h->token = LIST_PARAM;
+	else
+		h->token = LIST_JUNK;
+}
+
+static bool is_gap(uint8_t c)
+{
+	return c == ',' || c == ' ' || c == '\t';
+}
+
+static bool is_end(uint8_t c)
+{
+	return c == '\r' || c == '\n' || c == '\0';
+}
+
+static const uint8_t *list_run(struct http_head *h, const uint8_t *p, const uint8_t *end)
+{
+	while (p < end && !is_end(*p)) {
+		if (h->token == LIST_GAP && !is_gap(*p)) {
+			word_begin(h, word_range[h->field][0], word_range[h->field][1]);
+			h->token = LIST_WORD;
+		}
+		if (h->token == LIST_WORD) {
+			p = word_match(word, true, h, p, end);
+			if (p == end || is_end(*p))
+				break;
+		}
+		list_byte(h, *p++);
 	}
-	if (c == ' ' || c == '\t') {
-		if (h->token == LIST_WORD)
-			h->token = LIST_TAIL;
-		return;
-	}
-	switch (h->token) {
-	case LIST_GAP:
-		h->token = LIST_WORD;
-		h->match_lo = word_range[h->field][0];
-		h->match_hi = word_range[h->field][1];
-		h->match_pos = 0;
-		list_word_byte(h, c);
-		break;
-	case LIST_WORD:
-		list_word_byte(h, c);
-		break;
-	case LIST_TAIL:
-		h->token = c == ';' ? LIST_PARAM : LIST_JUNK;
-		break;
-	default:
-		break;
-	}
+	return p;
 }
 
 static void length_element_end(struct http_head *h)
@@ -147,12 +142,13 @@ void http_value_begin(struct http_head *h)
 	h->number = 0;
 }
 
-void http_value_byte(struct http_head *h, uint8_t c)
+const uint8_t *http_value_run(struct http_head *h, const uint8_t *p, const uint8_t *end)
 {
-	if (h->field == FIELD_CONTENT_LENGTH)
-		length_byte(h, c);
-	else
-		list_byte(h, c);
+	if (h->field != FIELD_CONTENT_LENGTH)
+		return list_run(h, p, end);
+	while (p < end && !is_end(*p))
+		length_byte(h, *p++);
+	return p;
 }
 
 void http_value_end(struct http_head *h)

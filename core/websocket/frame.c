@@ -6,8 +6,7 @@
 
 void ws_frame_init(struct ws_frame *f)
 {
-	memset(f, 0, sizeof(*f));
-	f->need = 2;
+	*f = (struct ws_frame){.need = 2};
 }
 
 static bool is_control(const struct ws_frame *f)
