@@ -120,28 +120,34 @@ static void write_frame(const struct page *p, const struct frame *f, bool culpri
 	} else {
 		page_name(p, INK_DIM, f->module ? f->module : "no file", width);
 	}
-	fprintf(p->out, "%s%s%s%s\n", f->inlined ? "  inlined" : "",
-		strcmp(f->role, "user") ? "  (" : "", strcmp(f->role, "user") ? f->role : "",
-		strcmp(f->role, "user") ? ")" : "");
+	fputs(f->inlined ? "  inlined" : "", p->out);
+	if (strcmp(f->role, "user") != 0)
+		fprintf(p->out, "  (%s)", f->role);
+	fputc('\n', p->out);
 	free(function);
 }
 
-/* Our own frames say nothing, and what is outside the program's main neither. */
+static bool is_role(const struct frame *f, const char *role)
+{
+	return strcmp(f->role, role) == 0;
+}
+
+/* Our own frames say nothing, and neither does libc outside the program's main. */
 static void write_stack(const struct page *p, const struct blame *bl)
 {
 	const struct stack *s = bl->stack;
-	uint32_t i, shown = 0;
+	uint32_t i, n = s ? s->frames : 0, shown = 0;
 
-	for (i = 0; s && i < s->frames; i++) {
-		const struct frame *f = &s->frame[i];
-
-		if (strcmp(f->role, "shim") == 0)
+	while (n > 0 && is_role(&s->frame[n - 1], "libc"))
+		n--;
+	for (i = 0; i < n; i++) {
+		if (is_role(&s->frame[i], "shim"))
 			continue;
 		if (shown++ == FRAMES_SHOWN) {
-			fprintf(p->out, "            ... %u more\n", s->frames - i);
+			fprintf(p->out, "            ... %u more\n", n - i);
 			return;
 		}
-		write_frame(p, f, f == bl->culprit);
+		write_frame(p, &s->frame[i], &s->frame[i] == bl->culprit);
 	}
 }
 
