@@ -15,6 +15,7 @@ void _exit(int status) __attribute__((noreturn));
 void _Exit(int status) __attribute__((noreturn));
 void closefrom(int first);
 void *fdopen(int fd, const char *mode);
+void *_IO_fdopen(int fd, const char *mode);
 
 int libc_exit_status(void)
 {
@@ -63,16 +64,23 @@ LIBC_EXPORT void closefrom(int first)
 }
 
 /* stdio's own reads and writes go around every door. */
-LIBC_EXPORT void *fdopen(int fd, const char *mode)
+static void *fdopen_seen(void *file, int fd, const char *mode)
 {
-	void *file = LIBC_NEXT(fdopen)(fd, mode);
-
 	if (file && engine_tracks(fd)) {
-		struct call c = {
-			.id = CALL_fdopen, .arg = {(uint64_t)fd, (uintptr_t)mode}, .ret = 0};
+		struct call c = {.id = CALL_fdopen, .arg = {(uint64_t)fd, (uintptr_t)mode}};
 
 		engine_enter(&c);
 		engine_exit(&c);
 	}
 	return file;
+}
+
+LIBC_EXPORT void *fdopen(int fd, const char *mode)
+{
+	return fdopen_seen(LIBC_NEXT(fdopen)(fd, mode), fd, mode);
+}
+
+LIBC_EXPORT void *_IO_fdopen(int fd, const char *mode)
+{
+	return fdopen_seen(LIBC_NEXT(_IO_fdopen)(fd, mode), fd, mode);
 }

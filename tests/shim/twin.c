@@ -88,27 +88,27 @@ static void print_result(const char *name, long ret, int err)
 }
 
 /* Call p_name with the arguments in parentheses, print the result. */
-#define TRY(name, args)                                                                            \
-	({                                                                                         \
-		errno = SENTINEL;                                                                  \
-		long ret_ = (long)p_##name args;                                                   \
-		print_result(#name, ret_, errno);                                                  \
-		ret_;                                                                              \
+#define TRY(name, args)                           \
+	({                                        \
+		errno = SENTINEL;                 \
+		long ret_ = (long)p_##name args;  \
+		print_result(#name, ret_, errno); \
+		ret_;                             \
 	})
 /* The same for results that differ from run to run: only their sign. */
-#define SIGN(name, args)                                                                           \
-	({                                                                                         \
-		errno = SENTINEL;                                                                  \
-		long ret_ = (long)p_##name args;                                                   \
-		print_result(#name " sign", ret_ > 0 ? 1 : ret_, errno);                           \
-		ret_;                                                                              \
+#define SIGN(name, args)                                                 \
+	({                                                               \
+		errno = SENTINEL;                                        \
+		long ret_ = (long)p_##name args;                         \
+		print_result(#name " sign", ret_ > 0 ? 1 : ret_, errno); \
+		ret_;                                                    \
 	})
 /* A new descriptor, closed at once. */
-#define OPENS(name, args)                                                                          \
-	do {                                                                                       \
-		int fd_ = (int)TRY(name, args);                                                    \
-		if (fd_ >= 0)                                                                      \
-			p_close(fd_);                                                              \
+#define OPENS(name, args)                       \
+	do {                                    \
+		int fd_ = (int)TRY(name, args); \
+		if (fd_ >= 0)                   \
+			p_close(fd_);           \
 	} while (0)
 
 /* ---- children ---- */
@@ -125,14 +125,14 @@ static void print_end(const char *name, pid_t child)
 		print("%s exited %d\n", name, WEXITSTATUS(status));
 }
 
-#define CHILD(name, body)                                                                          \
-	do {                                                                                       \
-		pid_t child_ = p_fork();                                                           \
-		if (child_ == 0) {                                                                 \
-			body;                                                                      \
-			p__exit(99);                                                               \
-		}                                                                                  \
-		print_end(name, child_);                                                           \
+#define CHILD(name, body)                \
+	do {                             \
+		pid_t child_ = p_fork(); \
+		if (child_ == 0) {       \
+			body;            \
+			p__exit(99);     \
+		}                        \
+		print_end(name, child_); \
 	} while (0)
 
 /* ---- bytes ---- */
@@ -172,17 +172,17 @@ static void feed(void)
 }
 
 /* Five bytes arrive; then none; then on a descriptor that is none; then to an address that is none. */
-#define READS(name, good, bad_fd, bad_address)                                                     \
-	do {                                                                                       \
-		feed();                                                                            \
-		TRY(name, good);                                                                   \
-		print("  %.8s\n", buf);                                                            \
-		TRY(name, good);                                                                   \
-		TRY(name, bad_fd);                                                                 \
-		feed();                                                                            \
-		TRY(name, bad_address);                                                            \
-		while (p_read(pair[0], buf, sizeof(buf)) > 0)                                      \
-			continue;                                                                  \
+#define READS(name, good, bad_fd, bad_address)                \
+	do {                                                  \
+		feed();                                       \
+		TRY(name, good);                              \
+		print("  %.8s\n", buf);                       \
+		TRY(name, good);                              \
+		TRY(name, bad_fd);                            \
+		feed();                                       \
+		TRY(name, bad_address);                       \
+		while (p_read(pair[0], buf, sizeof(buf)) > 0) \
+			continue;                             \
 	} while (0)
 
 static void reads(void)
@@ -205,9 +205,10 @@ static void reads(void)
 	READS(__recv_chk, (pair[0], buf, 5, 64, 0), (-1, buf, 5, 64, 0), (pair[0], bad, 5, 64, 0));
 	READS(recvfrom, (pair[0], buf, 5, 0, NULL, NULL), (-1, buf, 5, 0, NULL, NULL),
 	      (pair[0], bad, 5, 0, (struct sockaddr *)buf, &none));
-	READS(__recvfrom_chk, (pair[0], buf, 5, 64, 0, NULL, NULL),
-	      (-1, buf, 5, 64, 0, NULL, NULL), (pair[0], bad, 5, 64, 0, NULL, NULL));
-	READS(recvmsg, (pair[0], message(buf), 0), (-1, message(buf), 0), (pair[0], message(bad), 0));
+	READS(__recvfrom_chk, (pair[0], buf, 5, 64, 0, NULL, NULL), (-1, buf, 5, 64, 0, NULL, NULL),
+	      (pair[0], bad, 5, 64, 0, NULL, NULL));
+	READS(recvmsg, (pair[0], message(buf), 0), (-1, message(buf), 0),
+	      (pair[0], message(bad), 0));
 	READS(recvmsg, (pair[0], message(buf), 0), (-1, message(buf), 0),
 	      (pair[0], (struct msghdr *)bad, 0));
 	READS(recvmmsg, (pair[0], messages(buf), 1, 0, NULL), (-1, messages(buf), 1, 0, NULL),
@@ -217,13 +218,13 @@ static void reads(void)
 	CHILD("__recvfrom_chk of too much", p___recvfrom_chk(pair[0], buf, 5, 4, 0, NULL, NULL));
 }
 
-#define WRITES(name, good, bad_fd, bad_address)                                                    \
-	do {                                                                                       \
-		TRY(name, good);                                                                   \
-		memset(buf, '.', sizeof(buf));                                                     \
-		print("  %ld %.8s\n", (long)p_read(pair[0], buf, sizeof(buf)), buf);               \
-		TRY(name, bad_fd);                                                                 \
-		TRY(name, bad_address);                                                            \
+#define WRITES(name, good, bad_fd, bad_address)                                      \
+	do {                                                                         \
+		TRY(name, good);                                                     \
+		memset(buf, '.', sizeof(buf));                                       \
+		print("  %ld %.8s\n", (long)p_read(pair[0], buf, sizeof(buf)), buf); \
+		TRY(name, bad_fd);                                                   \
+		TRY(name, bad_address);                                              \
 	} while (0)
 
 static void writes(void)
@@ -288,18 +289,18 @@ static int listener(struct sockaddr_in *ret_addr)
 	return fd;
 }
 
-#define ACCEPTS(name, args)                                                                        \
-	do {                                                                                       \
-		int client_ = (int)TRY(__socket, (AF_INET, SOCK_STREAM, 0));                       \
-		TRY(connect, (client_, (struct sockaddr *)&addr, sizeof(addr)));                   \
-		len = sizeof(peer);                                                                \
-		int server_ = (int)TRY(name, args);                                                \
-		print("  peer of family %d, %u bytes\n", peer.sin_family, len);                    \
-		TRY(shutdown, (client_, SHUT_WR));                                                 \
-		TRY(read, (server_, buf, 5));                                                      \
-		TRY(close, (server_));                                                             \
-		TRY(__close, (client_));                                                           \
-		TRY(name, args);                                                                   \
+#define ACCEPTS(name, args)                                                      \
+	do {                                                                     \
+		int client_ = (int)TRY(__socket, (AF_INET, SOCK_STREAM, 0));     \
+		TRY(connect, (client_, (struct sockaddr *)&addr, sizeof(addr))); \
+		len = sizeof(peer);                                              \
+		int server_ = (int)TRY(name, args);                              \
+		print("  peer of family %d, %u bytes\n", peer.sin_family, len);  \
+		TRY(shutdown, (client_, SHUT_WR));                               \
+		TRY(read, (server_, buf, 5));                                    \
+		TRY(close, (server_));                                           \
+		TRY(__close, (client_));                                         \
+		TRY(name, args);                                                 \
 	} while (0)
 
 static void connections(void)
@@ -351,6 +352,8 @@ static void descriptors(void)
 	FILE *file = p_fdopen(p_dup(pair[1]), "w");
 	print("fdopen %d\n", file != NULL && fputs("stdio", file) >= 0 && fclose(file) == 0);
 	print("  %ld %.5s\n", (long)p_read(pair[0], buf, sizeof(buf)), buf);
+	file = p__IO_fdopen(p_dup(pair[1]), "w");
+	print("_IO_fdopen %d\n", file != NULL && fclose(file) == 0);
 	errno = SENTINEL;
 	print("fdopen %d %d\n", p_fdopen(-1, "r") != NULL, errno);
 }
@@ -480,12 +483,12 @@ static void forks(void)
 	int eleven = 11, line, fds[2];
 	pid_t child;
 
-#define FORKS(name, args, status)                                                                  \
-	do {                                                                                       \
-		child = p_##name args;                                                             \
-		if (child == 0)                                                                    \
-			p__exit(status);                                                           \
-		print_end(#name, child);                                                           \
+#define FORKS(name, args, status)        \
+	do {                             \
+		child = p_##name args;   \
+		if (child == 0)          \
+			p__exit(status); \
+		print_end(#name, child); \
 	} while (0)
 	FORKS(fork, (), 2);
 	FORKS(__fork, (), 3);
@@ -493,8 +496,8 @@ static void forks(void)
 	FORKS(_Fork, (), 5);
 	FORKS(vfork, (), 6);
 	FORKS(__vfork, (), 7);
-	print_end("clone", p_clone(clone_child, stack + sizeof(stack), CLONE_VM | CLONE_VFORK | SIGCHLD,
-				   &eleven));
+	print_end("clone", p_clone(clone_child, stack + sizeof(stack),
+				   CLONE_VM | CLONE_VFORK | SIGCHLD, &eleven));
 	print_end("__clone", p___clone(clone_child, stack + sizeof(stack), SIGCHLD, &eleven));
 	TRY(clone, (NULL, NULL, 0, NULL));
 	child = p_forkpty(&line, NULL, NULL, NULL);
@@ -591,12 +594,12 @@ static void rights(void)
 
 /* ---- syscall() ---- */
 
-#define NUMBER(name, ...)                                                                          \
-	({                                                                                         \
-		errno = SENTINEL;                                                                  \
-		long ret_ = p_syscall(SYS_##name, ##__VA_ARGS__);                                  \
-		print_result("syscall " #name, ret_, errno);                                       \
-		ret_;                                                                              \
+#define NUMBER(name, ...)                                         \
+	({                                                        \
+		errno = SENTINEL;                                 \
+		long ret_ = p_syscall(SYS_##name, ##__VA_ARGS__); \
+		print_result("syscall " #name, ret_, errno);      \
+		ret_;                                             \
 	})
 
 static void numbers(void)
@@ -625,14 +628,13 @@ static void numbers(void)
 	int file = p_open("pages", O_RDWR | O_CREAT | O_TRUNC, 0600);
 	ftruncate(file, 8192);
 	pwrite(file, "second", 6, 4096);
-	page = (char *)p_syscall(SYS_mmap, NULL, 4096L, (long)PROT_READ, (long)MAP_PRIVATE, (long)file,
-				 4096L);
+	page = (char *)p_syscall(SYS_mmap, NULL, 4096L, (long)PROT_READ, (long)MAP_PRIVATE,
+				 (long)file, 4096L);
 	print("syscall mmap %.6s\n", page);
 	munmap(page, 4096);
 	p_close(file);
 	CHILD("syscall execve", p_syscall(SYS_execve, "/bin/sh", argv, envp));
-	CHILD("syscall execveat",
-	      p_syscall(SYS_execveat, AT_FDCWD, "/bin/sh", argv, envp, 0));
+	CHILD("syscall execveat", p_syscall(SYS_execveat, AT_FDCWD, "/bin/sh", argv, envp, 0));
 	CHILD("syscall exit_group", p_syscall(SYS_exit_group, 26));
 	pid_t child = (pid_t)p_syscall(SYS_fork);
 	if (child == 0)
