@@ -161,6 +161,7 @@ struct process {
 	bool exited;			/* its end was seen */
 	int exit_status;		/* wait(2) status, valid with exited and status_known */
 	bool status_known;
+	bool closes_unseen;		/* descriptors may have been closed where we could not see */
 	uint64_t t_signal;		/* when the launcher saw or sent TERM/INT/QUIT/HUP, 0 never */
 	uint32_t connections;
 	struct connection *connection;

@@ -406,6 +406,8 @@ static void settle_end(struct builder *b)
 
 	p->pid = h->pid;
 	p->t_begin = h->t_load;
+	p->closes_unseen = h->coverage_reasons & (TRACE_REASON_IO_URING | TRACE_REASON_UNSEEN |
+						  TRACE_REASON_LOST | TRACE_REASON_DISK);
 	if (p->alive)
 		return;
 	if (h->ended) {

@@ -3,8 +3,8 @@
  * exchange/follow: the events of one connection through the phase machine.
  *
  * Plain exchanges are counted, not recorded, so on a kept connection the offsets jump from one attempt
- * to the next.  A jump is believed only where a message may begin: request bytes when nothing is open,
- * and then answer bytes once.  Any other hole makes the machine blind and the connection partial.
+ * to the next.  A jump is believed only where a message may begin: when nothing is open, and once more
+ * before the answer that follows.  Any other hole makes the machine blind and the connection partial.
  */
 #include <string.h>
 
@@ -111,13 +111,13 @@ static void on_response_ready(struct follow *f, struct draft *d, const struct ph
 	}
 }
 
-static void on_switched(struct follow *f, struct draft *d)
+static void on_switched(struct follow *f, struct draft *d, const struct phase_event *e)
 {
 	enum dir answer = f->ask == DIR_RX ? DIR_TX : DIR_RX;
 
 	d->x.t_switched = f->e->t_ns;
 	d->x.ev_switched = f->event;
-	d->x.off_switched[answer] = d->x.final ? d->x.final->end : MODEL_NO_OFF;
+	d->x.off_switched[answer] = e->off;
 	d->x.off_switched[f->ask] = d->x.req_end;
 }
 
@@ -185,7 +185,7 @@ static void sink(void *ctx, const struct phase_event *e)
 		d->x.early_off = e->off;
 		break;
 	case PHASE_SWITCHED:
-		on_switched(f, d);
+		on_switched(f, d, e);
 		break;
 	case PHASE_FRAME:
 		d->x.frames[e->dir]++;
@@ -217,9 +217,9 @@ static bool pass_hole(struct follow *f, enum dir dir, uint64_t off)
 {
 	struct phase_machine *m = &f->m;
 
-	if (dir == f->ask && request_may_begin(m)) {
+	if (request_may_begin(m)) {
 		m->off[dir] = off;
-		f->jumped = true;
+		f->jumped |= dir == f->ask;
 		return true;
 	}
 	if (dir != f->ask && f->jumped && answer_may_begin(m)) {
