@@ -110,19 +110,27 @@ json_t *object_finding(const struct finding *f, const struct connection *c,
 	return o;
 }
 
+static void append_phase(json_t *to, enum phase phase, uint64_t t_ns)
+{
+	json_array_append_new(
+		to, json_pack("{s:s, s:I}", "phase", phase_name(phase), "t_ns", (json_int_t)t_ns));
+}
+
 static json_t *phases_array(const struct exchange *x)
 {
+	const struct connection *c = x->conn;
+	uint32_t i = x->mark_start;
 	json_t *ret = json_array();
-	uint32_t i;
 
-	for (i = x->mark_start; i < x->mark_end && i < x->conn->marks; i++) {
-		const struct mark *m = &x->conn->mark[i];
-
-		if (m->e.what == PHASE_CHANGE)
-			json_array_append_new(ret, json_pack("{s:s, s:I}", "phase",
-							     phase_name(m->e.phase), "t_ns",
-							     (json_int_t)m->t_ns));
-	}
+	if (x->ordinal == 0 && c->t_open)
+		append_phase(ret, PHASE_ACCEPTED, c->t_open);
+	/* The change to request-head is told before the request it belongs to begins. */
+	if (i > 0 && i <= c->marks && c->mark[i - 1].e.what == PHASE_CHANGE &&
+	    c->mark[i - 1].e.phase == PHASE_REQUEST_HEAD)
+		i--;
+	for (; i < x->mark_end && i < c->marks; i++)
+		if (c->mark[i].e.what == PHASE_CHANGE)
+			append_phase(ret, c->mark[i].e.phase, c->mark[i].t_ns);
 	return ret;
 }
 

@@ -1,0 +1,147 @@
+# SPDX-License-Identifier: BSD-2-Clause
+#
+# blame: the report names the middleware, its file and its line; never the helper everybody sends
+# through, never the accept loop; and nobody where it cannot know.
+
+import os
+import subprocess
+import sys
+import tempfile
+import unittest
+
+import victim
+from harness import Server, assert_primary, exchanges, free_port, report
+
+
+def blamed(trace, spoil):
+    """(primary finding, its blame, its reason) of the attempt with that spoil."""
+    x = next(x for x in exchanges(report(trace)) if x["path"].endswith("spoil=" + spoil))
+    finding = next(f for f in x["findings"] if f["primary"])
+    return finding["id"], finding["blame"], finding["blame_reason"]
+
+
+class Blame(unittest.TestCase):
+    def is_blamed(self, trace, spoil, finding, function, line):
+        found, blame, reason = blamed(trace, spoil)
+        self.assertEqual(found, finding)
+        self.assertIsNotNone(blame, reason)
+        self.assertEqual(blame["function"], function, blame["frames"])
+        self.assertEqual(os.path.basename(blame["file"]), "victim_early_answer.c")
+        self.assertEqual(blame["line"], line)
+        return blame, reason
+
+
+REJECT = 'send_text(r->fd, "HTTP/1.1 401'
+EARLY = 'send_text(r->fd, "HTTP/1.1 200 OK\\r\\nContent-Length: 0'
+AFTER = 'send_text(r->fd, "HTTP/1.1 200 OK\\r\\nContent-Length: 2'
+JSON = 'respond_json(r->fd,'
+BODY = 'read_some(r->fd, body,'
+
+
+class WithAHealthyUpgrade(Blame):
+    @classmethod
+    def setUpClass(cls):
+        cls.server = Server([victim.program(), "{port}"], free_port())
+        cls.addClassCleanup(cls.server.stop)
+        cls.server.start()
+        victim.record(cls.server)
+        cls.server.terminate()
+
+    def check(self, spoil, finding, function, marker):
+        blame, reason = self.is_blamed(self.server.trace, spoil, finding, function,
+                                       victim.line_of(marker))
+        self.assertIsNone(reason)
+        functions = [f["function"] for f in blame["frames"]]
+        self.assertIn("accept_loop", functions)
+        self.assertLess(functions.index(function), functions.index("accept_loop"))
+        return blame
+
+    def test_the_middleware_that_refused(self):
+        self.check("reject", "upgrade-rejected", "auth", REJECT)
+
+    def test_the_middleware_that_answered_before_the_101(self):
+        blame = self.check("early", "response-before-101", "auth", EARLY)
+        self.assertIn("send_all", [f["function"] for f in blame["frames"]])
+
+    def test_the_middleware_that_wrote_http_behind_the_101(self):
+        self.check("after", "http-after-101", "metrics", AFTER)
+
+    def test_a_helper_upon_the_helper_is_not_blamed_either(self):
+        self.check("json", "http-after-101", "metrics", JSON)
+
+    def test_the_middleware_that_read_the_body(self):
+        self.check("body", "premature-body-read", "logger", BODY)
+
+
+class WithoutAHealthyUpgrade(Blame):
+    def test_the_middleware_is_named_but_less_certain(self):
+        for spoil, finding, function, marker in (("reject", "upgrade-rejected", "auth", REJECT),
+                                                 ("json", "http-after-101", "metrics", JSON)):
+            with victim.serving() as server:
+                victim.spoil(server, spoil)
+                server.terminate()
+                _, reason = self.is_blamed(server.trace, spoil, finding, function,
+                                           victim.line_of(marker))
+                self.assertIn("less certain", reason)
+
+
+class WithoutSymbols(Blame):
+    def setUp(self):
+        self.dir = tempfile.mkdtemp(prefix="shakedown-blame-")
+        self.addCleanup(lambda: subprocess.run(["rm", "-rf", self.dir], check=True))
+
+    def record(self, binary, spoil="reject"):
+        with victim.serving(binary) as server:
+            victim.healthy(server)
+            victim.spoil(server, spoil)
+            server.terminate()
+            return blamed(server.trace, spoil)
+
+    def test_a_stripped_server_is_blamed_by_module_and_offset(self):
+        binary = victim.strip(os.path.join(self.dir, "bare"), "--strip-all")
+        _, blame, reason = self.record(binary)
+        self.assertIsNotNone(blame, reason)
+        self.assertIsNone(blame["function"])
+        self.assertEqual(blame["module"], "bare")
+        # The offset is what addr2line wants: in the unstripped twin it is the middleware's.
+        named = subprocess.run(["addr2line", "-f", "-e", victim.program(), hex(blame["offset"])],
+                               stdout=subprocess.PIPE, text=True, check=True).stdout.splitlines()
+        self.assertIn(named[0], ("auth", "send_text"), named)
+        self.assertIn("victim_early_answer.c:", named[1])
+
+    def test_a_symbol_table_without_debug_information_still_names_the_function(self):
+        _, blame, reason = self.record(victim.strip(os.path.join(self.dir, "nodebug"), "--strip-debug"))
+        self.assertIsNotNone(blame, reason)
+        self.assertEqual(blame["function"], "auth")
+        self.assertIsNone(blame["file"])
+
+    def test_a_server_that_was_rebuilt_since_is_not_named_wrongly(self):
+        binary = os.path.join(self.dir, "server")
+        subprocess.run(["cp", victim.program(), binary], check=True)
+        with victim.serving(binary) as server:
+            victim.spoil(server, "reject")
+            server.terminate()
+            os.unlink(binary)
+            subprocess.run(["gcc", "-O1", "-g", "-Wl,--build-id", "-DREBUILT", victim.SOURCE, "-o", binary],
+                           check=True)
+            _, blame, reason = blamed(server.trace, "reject")
+        if blame is not None:
+            self.assertIsNone(blame["function"], "a name from another build")
+        self.assertIn("build id", reason)
+
+
+class Interpreters(Blame):
+    def test_cpython_is_not_blamed_and_the_reason_says_so(self):
+        python = "/usr/bin/python3"
+        with Server([python, "-m", "http.server", "--bind", "127.0.0.1", "{port}"], free_port(),
+                    cwd=tempfile.gettempdir()) as server:
+            with server.client() as client:
+                client.ws_handshake("/nothing-here")
+            x = assert_primary(server.trace, "/nothing-here", "upgrade-rejected")
+        finding = next(f for f in x["findings"] if f["primary"])
+        self.assertIsNone(finding["blame"])
+        self.assertRegex(finding["blame_reason"], "frames of CPython cannot be named yet")
+
+
+if __name__ == "__main__":
+    unittest.main()
