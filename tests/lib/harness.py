@@ -264,7 +264,12 @@ class Server:
             self.kill_group()
             self.process.wait(STOP_TIMEOUT)
         self.kill_group()
+        # Children died behind the parent's back: the port tells when they are gone.
+        wait_for(lambda: not self.inodes_listening(), "the end of %s" % self.cmd[0], STOP_TIMEOUT)
         return self.returncode
+
+    def inodes_listening(self):
+        return [row for row in tcp_rows() if row[0] in self.ports and row[2] == "0A"]
 
     def kill_group(self):
         with contextlib.suppress(ProcessLookupError, PermissionError):
