@@ -8,7 +8,9 @@
  *     in its order; a variable of ours that is there, whatever its value, is left alone.
  * (3) Our entry in LD_PRELOAD is added in front, or behind a sanitizer's runtime, which insists on
  *     being first; an entry of ours that is there already stays where it is.
- * (4) When we were not loaded by LD_PRELOAD (/etc/ld.so.preload, a link), it is none of our business.
+ * (4) SHAKEDOWN_TRACE and our entry in LD_PRELOAD are made absolute in the process's own environment
+ *     too: it may change its folder and hand them on.  Nothing else in there is touched.
+ * (5) When we were not loaded by LD_PRELOAD (/etc/ld.so.preload, a link), it is none of our business.
  */
 #include "shim/engine/config.h"
 #include "shim/engine/line.h"
@@ -32,7 +34,6 @@ static struct {
 	const char *var[ENVIRON_VARS]; /* NAME=value */
 	unsigned vars;
 	const char *entry; /* ours in LD_PRELOAD, NULL when we did not come that way */
-	const char *asked; /* the entry as it was written */
 } kept;
 
 static bool starts_with(const char *text, const char *prefix)
@@ -108,31 +109,68 @@ static bool same_file(const char *a, const char *b)
 	       x.st_ino == y.st_ino;
 }
 
-/* May path be an entry of LD_PRELOAD that means the same from any folder? */
-static bool can_be_entry(const char *path)
+static bool has_any(const char *path, const char *characters)
 {
-	if (path[0] != '/')
-		return false;
-	while (*path && !is_separator(*path) && *path != '$')
-		path++;
-	return !*path;
+	for (; *path; path++) {
+		for (const char *c = characters; *c; c++) {
+			if (*path == *c)
+				return true;
+		}
+	}
+	return false;
 }
 
-/* Find our entry in the value of LD_PRELOAD we were started with. */
-static void find_entry(const char *value, const char *self)
+/* Our entry, so that it means the same from any folder and without a search path: the loader's name
+ * for us, made absolute.  The entry itself where that cannot be written in LD_PRELOAD. */
+static const char *lasting_entry(const char *entry, const char *self)
 {
+	static char path[CONFIG_PATH_MAX];
+	struct line l;
+	long n;
+
+	line_init(&l, path, sizeof(path));
+	if (self[0] != '/') {
+		n = sys_2(SYS_getcwd, (long)path, sizeof(path));
+		if (n <= 0 || path[0] != '/')
+			return entry;
+		l.n = (size_t)n - 1;
+		line_add(&l, l.n > 1 ? "/" : "");
+		self += starts_with(self, "./") ? 2 : 0;
+	}
+	line_add(&l, self);
+	return l.cut || has_any(path, ": $") ? entry : keep("", path, l.n);
+}
+
+/* In the LD_PRELOAD we were started with, put ours in the place of n characters at value. */
+static void replace_entry(char **preload, const char *value, size_t n)
+{
+	struct line l;
+
+	line_init(&l, kept.text + kept.used, sizeof(kept.text) - kept.used);
+	line_add_span(&l, *preload, (size_t)(value - *preload));
+	line_add(&l, kept.entry);
+	line_add(&l, value + n);
+	if (!l.cut) {
+		kept.used += l.n + 1;
+		*preload = l.p;
+	}
+}
+
+/* Find our entry in the LD_PRELOAD we were started with, and make it last there too. */
+static void find_entry(char **preload, const char *self)
+{
+	const char *value = *preload + sizeof(PRELOAD) - 1;
 	size_t n;
 
 	for (; (n = next_entry(&value)); value += n) {
 		size_t before = kept.used;
 		const char *entry = keep("", value, n);
 
-		if (!entry)
-			return;
-		if (line_equal(entry, self) || line_equal(entry, line_base(self)) ||
-		    same_file(entry, self)) {
-			kept.asked = entry;
-			kept.entry = can_be_entry(self) ? keep("", self, line_length(self)) : entry;
+		if (entry && (line_equal(entry, self) || line_equal(entry, line_base(self)) ||
+			      same_file(entry, self))) {
+			kept.entry = lasting_entry(entry, self);
+			if (kept.entry && !line_equal(entry, kept.entry))
+				replace_entry(preload, value, n);
 			return;
 		}
 		kept.used = before;
@@ -144,7 +182,7 @@ static bool has_entry(const char *value)
 	size_t n;
 
 	for (; (n = next_entry(&value)); value += n) {
-		if (entry_is(value, n, kept.entry) || entry_is(value, n, kept.asked))
+		if (entry_is(value, n, kept.entry))
 			return true;
 	}
 	return false;
@@ -191,15 +229,14 @@ void libc_environ_start(char **environ, const char *self)
 {
 	for (; environ && *environ; environ++) {
 		if (starts_with(*environ, PRELOAD) && self && !kept.entry)
-			find_entry(*environ + sizeof(PRELOAD) - 1, self);
+			find_entry(environ, self);
 		if (!is_ours(*environ) || kept.vars == ENVIRON_VARS)
 			continue;
 
 		const char *copy;
 
 		if (starts_with(*environ, TRACE) && config_place[0]) {
-			/* Also for children that get the environment as it is, from another
-			 * folder: the one string we change. */
+			/* Also for children that get the environment as it is. */
 			copy = keep(TRACE, config_place, line_length(config_place));
 			if (copy)
 				*environ = (char *)copy;

@@ -1,0 +1,177 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""Whatever a process does with its life, it behaves as without the shim and stays watched."""
+
+import glob
+import os
+import shutil
+import tempfile
+import unittest
+
+import harness
+import programs
+from harness import LIB
+
+OURS = "SHAKEDOWN_TRACE", "SHAKEDOWN_MAX_TRACE"
+
+
+def life():
+    return programs.build("life.c", "-lpthread", "-Wno-unused-result")
+
+
+class LifeCase(unittest.TestCase):
+    maxDiff = None
+
+    def setUp(self):
+        self.dir = tempfile.mkdtemp(prefix="shakedown-life-")
+        self.addCleanup(shutil.rmtree, self.dir, ignore_errors=True)
+        os.chmod(self.dir, 0o755)
+        self.trace = os.path.join(self.dir, "trace")
+
+    def run_life(self, *args, preload=(LIB,), **env):
+        if preload:
+            env = {"SHAKEDOWN_TRACE": self.trace, **env}
+        done = programs.run(life(), *args, env=programs.environment(*preload, **env), cwd=self.dir)
+        self.assertEqual((done.returncode, done.stderr), (0, ""), done.stdout)
+        return done.stdout
+
+
+class Watched(LifeCase):
+    """Each scenario prints the same as without the shim, and its upgrade is in the report."""
+
+    def check(self, scenario, *paths, coverage="full"):
+        bare = self.run_life(scenario, preload=())
+        self.assertEqual(self.run_life(scenario), bare)
+        for path in paths or ("/" + scenario,):
+            harness.assert_healthy(self.trace, path)
+        states = {p["coverage"] for p in harness.report(self.trace)["processes"] if p["exchanges"]}
+        self.assertEqual(states, {coverage})
+
+    def test_a_plain_server(self):
+        self.check("plain")
+
+    def test_what_a_vfork_child_closes_is_still_open_in_its_parent(self):
+        self.check("vfork")
+
+    def test_what_a_memory_sharing_clone_closes_is_still_open_in_its_parent(self):
+        self.check("clone")
+
+    def test_posix_spawn_in_the_middle_of_an_exchange(self):
+        self.check("spawn")
+
+    def test_popen_in_the_middle_of_an_exchange(self):
+        self.check("popen")
+
+    def test_system_in_the_middle_of_an_exchange(self):
+        self.check("system")
+
+    def test_a_daemon_that_forked_twice_is_watched(self):
+        self.check("daemon")
+
+    def test_a_child_that_answers_what_its_parent_accepted_is_watched(self):
+        self.run_life("fork")
+        self.assertTrue(harness.exchanges(harness.report(self.trace), "/fork"))
+
+    def test_a_thread_cancelled_inside_each_blocking_call_leaves_the_connection_usable(self):
+        self.check("cancel")
+
+    def test_a_signal_handler_that_writes_to_the_connection_being_read(self):
+        self.check("signal")
+
+    def test_a_server_that_gives_up_its_rights_after_it_listens(self):
+        self.check("setuid")
+
+    def test_a_forked_worker_that_gives_up_its_rights(self):
+        self.check("worker")
+
+    def test_connections_closed_by_ranges_make_room_for_the_next(self):
+        self.check("range", "/range-0", "/range-1", "/range-2")
+
+
+class Exec(LifeCase):
+    """A new image is watched although the program handed it an environment without us."""
+
+    WAYS = ("execve", "execveat", "fexecve", "execvpe", "execle", "execv", "execvp", "execl",
+            "execlp", "posix_spawn", "posix_spawnp", "vfork", "number", "number-at")
+
+    def test_the_new_image_keeps_its_environment_and_gets_ours(self):
+        for way in self.WAYS:
+            with self.subTest(way):
+                lines = self.run_life("exec", way, "show").splitlines()
+                self.assertEqual(lines[:2], [way + " mapped 1", "KEPT=1"])
+                self.assertEqual(sorted(v for v in lines[2:] if not v.startswith("PATH=")),
+                                 ["LD_PRELOAD=" + LIB, "SHAKEDOWN_TRACE=" + self.trace])
+
+    def test_without_the_shim_it_gets_nothing(self):
+        lines = self.run_life("exec", "execve", "show", preload=()).splitlines()
+        self.assertEqual(lines, ["execve mapped 0", "KEPT=1"])
+
+    def test_a_shim_that_is_off_leaves_the_environment_alone(self):
+        lines = self.run_life("exec", "execve", "show", SHAKEDOWN="off").splitlines()
+        self.assertEqual(lines, ["execve mapped 0", "KEPT=1"])
+
+    def test_the_new_image_is_in_the_report(self):
+        for way in ("execle", "posix_spawn", "number"):
+            with self.subTest(way):
+                self.run_life("exec", way, "plain")
+                harness.assert_healthy(self.trace, "/" + way)
+
+    def test_a_failing_exec_leaks_nothing(self):
+        """Repeated failure would otherwise fill the address space."""
+        program = programs.build("exec_fails.c")
+        done = programs.run(program, env=programs.environment(LIB, SHAKEDOWN_TRACE=self.trace))
+        self.assertEqual((done.returncode, done.stdout), (0, "the same mappings\n"), done.stderr)
+
+    def preload_after(self, asked):
+        lines = self.run_life("preload", asked).splitlines()
+        self.assertEqual(lines[0], " mapped 1")
+        return next(v for v in lines if v.startswith("LD_PRELOAD="))[len("LD_PRELOAD="):]
+
+    def test_our_entry_goes_in_front_of_what_the_program_asked_for(self):
+        libm = "libm.so.6"
+        self.assertEqual(self.preload_after(libm), LIB + ":" + libm)
+        self.assertEqual(self.preload_after(libm + " libutil.so.1"), LIB + ":" + libm + " libutil.so.1")
+        self.assertEqual(self.preload_after(""), LIB)
+
+    def test_our_entry_stays_where_it_is_when_it_is_there(self):
+        for asked in (LIB, "libm.so.6:" + LIB, LIB + ":libm.so.6", "libm.so.6 " + LIB):
+            self.assertEqual(self.preload_after(asked), asked)
+
+    def test_our_entry_goes_behind_a_sanitizers_runtime(self):
+        link = os.path.join(self.dir, "libasan.so.8")
+        os.symlink(os.path.realpath("/lib/x86_64-linux-gnu/libm.so.6"), link)
+        self.assertEqual(self.preload_after(link + ":libutil.so.1"),
+                         link + ":" + LIB + ":libutil.so.1")
+
+
+class Place(LifeCase):
+    def test_a_relative_trace_is_relative_to_where_the_process_started(self):
+        self.run_life("elsewhere", SHAKEDOWN_TRACE="here")
+        self.assertTrue(glob.glob(os.path.join(self.dir, "here", "*.trace")))
+        harness.assert_healthy(os.path.join(self.dir, "here"), "/elsewhere")
+
+    def test_a_relative_entry_in_ld_preload_works_from_any_folder(self):
+        os.symlink(LIB, os.path.join(self.dir, "libshakedown.so"))
+        lines = self.run_life("exec", "execve", "show", preload=["./libshakedown.so"]).splitlines()
+        self.assertIn("LD_PRELOAD=" + os.path.join(self.dir, "libshakedown.so"), lines)
+
+    def test_a_name_found_by_the_search_path_is_carried_on_as_a_path(self):
+        lines = self.run_life("exec", "execve", "show", preload=["libshakedown.so"],
+                              LD_LIBRARY_PATH=os.path.dirname(LIB)).splitlines()
+        self.assertEqual(lines[0], "execve mapped 1")
+
+    def test_a_wrong_setting_costs_one_line_and_nothing_else(self):
+        bare = self.run_life("plain", preload=())
+        env = programs.environment(LIB, SHAKEDOWN_MAX_TRACE="many", SHAKEDOWN_TRACE=self.trace)
+        done = programs.run(life(), "plain", env=env, cwd=self.dir)
+        self.assertEqual((done.returncode, done.stdout), (0, bare))
+        self.assertRegex(done.stderr, r"\Ashakedown: SHAKEDOWN_MAX_TRACE=many [^\n]+\n\Z")
+        self.assertFalse(os.path.exists(self.trace))
+
+    def test_quiet_means_quiet(self):
+        done = programs.run(life(), "plain", cwd=self.dir, env=programs.environment(
+            LIB, SHAKEDOWN_MAX_TRACE="many", SHAKEDOWN_QUIET="1"))
+        self.assertEqual((done.returncode, done.stderr), (0, ""))
+
+
+if __name__ == "__main__":
+    unittest.main()
