@@ -1,0 +1,293 @@
+/* SPDX-License-Identifier: BSD-2-Clause
+ *
+ * call: the two halves of an intercepted call, for every door: what a row's op asks for.
+ */
+#include "shim/engine/clock.h"
+#include "shim/engine/conn.h"
+#include "shim/engine/fd.h"
+#include "shim/engine/gather.h"
+#include "shim/engine/observe.h"
+#include "shim/engine/recorder.h"
+#include "shim/engine/state.h"
+#include "shim/engine/sys.h"
+#include "shim/engine/text.h"
+
+#include <errno.h>
+#include <linux/seccomp.h>
+#include <sys/prctl.h>
+
+enum {
+	FLAG_TEXT = 1u << 0,  /* a write to descriptor 1 or 2 */
+	FLAG_QUIET = 1u << 1, /* this call made us quiet */
+};
+
+static bool notice_fork(void)
+{
+	if (!*engine.alive)
+		engine_forked();
+	return engine.active;
+}
+
+/* Remember which connection fd means now; NULL when it means none. */
+static struct conn *attach(struct call *c, int fd)
+{
+	struct conn *conn = conn_of(fd);
+
+	c->conn = 0;
+	if (!conn)
+		return NULL;
+	c->conn = conn_row(conn);
+	c->conn_key = __atomic_load_n(&conn->id, __ATOMIC_ACQUIRE);
+	return conn;
+}
+
+/* ---- before ---- */
+
+static void read_enters(struct call *c)
+{
+	struct conn *conn = attach(c, (int)c->arg[0]);
+
+	if (!conn)
+		return;
+	c->t_enter = ++conn->reader;
+	if (conn->bits & CONN_ATTEMPT)
+		observe_read_begins(conn, c);
+}
+
+static void write_enters(struct call *c)
+{
+	struct conn *conn = attach(c, (int)c->arg[0]);
+
+	if (conn)
+		c->t_enter = conn->bits & CONN_ASIDE ? 0 : clock_now();
+	else if (engine_tracks((int)c->arg[0]))
+		c->flags |= FLAG_TEXT;
+}
+
+static void splice_enters(struct call *c)
+{
+	if (!attach(c, (int)c->arg[2]))
+		(void)attach(c, (int)c->arg[0]);
+	c->t_enter = clock_now();
+}
+
+/* From here on a filter may forbid any call that the application does not make itself. */
+static void seccomp_enters(struct call *c)
+{
+	bool installs = call_table[c->id].nr == SYS_prctl
+				? c->arg[0] == PR_SET_SECCOMP
+				: c->arg[0] == SECCOMP_SET_MODE_STRICT ||
+					  c->arg[0] == SECCOMP_SET_MODE_FILTER;
+
+	if (!installs || engine.quiet)
+		return;
+	recorder_process(TRACE_SECCOMP, 0, NULL);
+	recorder_cover(0, TRACE_PARTIAL, TRACE_REASON_SECCOMP);
+	c->flags |= FLAG_QUIET;
+	engine.quiet = true;
+}
+
+void engine_enter(struct call *c)
+{
+	c->flags = 0;
+	c->t_enter = 0;
+	c->conn = 0;
+	if (!notice_fork() || engine.quiet)
+		return;
+	switch ((enum call_op)call_table[c->id].op) {
+	case OP_READ:
+		read_enters(c);
+		break;
+	case OP_WRITE:
+	case OP_SENDFILE:
+		write_enters(c);
+		break;
+	case OP_SPLICE:
+		splice_enters(c);
+		break;
+	case OP_CLOSE:
+		fd_close(c);
+		break;
+	case OP_CLOSE_RANGE:
+		fd_close_range(c);
+		break;
+	case OP_SECCOMP:
+		seccomp_enters(c);
+		break;
+	default:
+		break;
+	}
+}
+
+/* ---- after ---- */
+
+/* The kernel's answer says that the descriptor is not what we believe. */
+static bool is_foreign(int64_t ret)
+{
+	return ret == -EBADF || ret == -ENOTSOCK;
+}
+
+static void moved_nothing(struct call *c, struct conn *conn, enum dir dir)
+{
+	if (is_foreign(c->ret))
+		fd_gone(c, (int)c->arg[0]);
+	else if (c->ret < 0)
+		observe_nothing(conn, c, dir, (int)-c->ret);
+	else if (dir == DIR_RX && gather_asked(c))
+		observe_nothing(conn, c, dir, 0);
+}
+
+static void read_exits(struct call *c)
+{
+	uint32_t flags = gather_flags(c);
+	struct conn *conn = conn_at(c->conn);
+	uint64_t moved;
+
+	if (call_table[c->id].shape >= SHAPE_MSG)
+		fd_received(c);
+	if (!c->conn || (flags & (MSG_PEEK | MSG_OOB | MSG_ERRQUEUE)))
+		return;
+	moved = gather_moved(c);
+	if (moved)
+		observe_moved(conn, c, DIR_RX, moved, flags & MSG_TRUNC);
+	else
+		moved_nothing(c, conn, DIR_RX);
+}
+
+static void write_exits(struct call *c, bool hidden)
+{
+	uint64_t moved = hidden && c->ret > 0 ? (uint64_t)c->ret : gather_moved(c);
+
+	if (c->flags & FLAG_TEXT) {
+		text_write(c);
+		return;
+	}
+	if (!c->conn)
+		return;
+	if (moved)
+		observe_moved(conn_at(c->conn), c, DIR_TX, moved, hidden);
+	else
+		moved_nothing(c, conn_at(c->conn), DIR_TX);
+}
+
+/* One end or both are connections; attach() kept the one that is written to, if there is one. */
+static void splice_exits(struct call *c)
+{
+	struct conn *from = conn_of((int)c->arg[0]);
+	struct call other = *c;
+
+	if (c->ret <= 0)
+		return;
+	if (conn_of((int)c->arg[2]) && c->conn)
+		observe_moved(conn_at(c->conn), c, DIR_TX, (uint64_t)c->ret, true);
+	if (!from)
+		return;
+	other.conn_key = from->id;
+	other.t_enter = from->reader;
+	observe_moved(from, &other, DIR_RX, (uint64_t)c->ret, true);
+}
+
+static void pair_exits(struct call *c)
+{
+	const int *pair = (const int *)c->arg[0];
+
+	if (c->ret != 0)
+		return;
+	fd_forget(c, pair[0]);
+	fd_forget(c, pair[1]);
+}
+
+static void fcntl_exits(struct call *c)
+{
+	if (c->arg[1] == F_DUPFD || c->arg[1] == F_DUPFD_CLOEXEC)
+		fd_duped(c, (int)c->arg[0], (int)c->ret);
+}
+
+static void fork_exits(struct call *c)
+{
+	if (c->ret <= 0)
+		return;
+	engine.forks++;
+	recorder_process(TRACE_FORKED, c->ret, NULL);
+}
+
+/* A call that makes, ends or renames descriptors succeeded. */
+static void descriptor_exits(struct call *c)
+{
+	switch ((enum call_op)call_table[c->id].op) {
+	case OP_ACCEPT:
+		fd_accepted(c);
+		break;
+	case OP_LISTEN:
+		(void)recorder_open();
+		break;
+	case OP_SOCKET:
+	case OP_FORGET:
+		fd_forget(c, (int)c->ret);
+		break;
+	case OP_FORGET_PAIR:
+		pair_exits(c);
+		break;
+	case OP_SOCKETPAIR:
+		fd_paired(c);
+		break;
+	case OP_SHUTDOWN:
+		fd_shut(c);
+		break;
+	case OP_DUP:
+		fd_duped(c, (int)c->arg[0], (int)c->ret);
+		break;
+	case OP_DUP2:
+		fd_duped(c, (int)c->arg[0], (int)c->arg[1]);
+		break;
+	case OP_FCNTL:
+		fcntl_exits(c);
+		break;
+	case OP_FDOPEN:
+		engine_partial((int)c->arg[0], TRACE_REASON_FDOPEN);
+		break;
+	case OP_IO_URING:
+		recorder_cover(0, TRACE_PARTIAL, TRACE_REASON_IO_URING);
+		break;
+	case OP_PRIVILEGE:
+		recorder_process(TRACE_SETUID, sys_1(SYS_geteuid, 0), NULL);
+		break;
+	default:
+		break;
+	}
+}
+
+void engine_exit(struct call *c)
+{
+	if (!notice_fork())
+		return;
+	if (engine.quiet) {
+		if ((c->flags & FLAG_QUIET) && c->ret < 0)
+			engine.quiet = false;
+		return;
+	}
+	switch ((enum call_op)call_table[c->id].op) {
+	case OP_READ:
+		read_exits(c);
+		break;
+	case OP_WRITE:
+		write_exits(c, false);
+		break;
+	case OP_SENDFILE:
+		write_exits(c, true);
+		break;
+	case OP_SPLICE:
+		splice_exits(c);
+		break;
+	case OP_CONNECT:
+		fd_connected(c);
+		break;
+	case OP_FORK:
+		fork_exits(c);
+		break;
+	default:
+		if (c->ret >= 0)
+			descriptor_exits(c);
+		break;
+	}
+}

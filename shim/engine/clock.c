@@ -1,0 +1,149 @@
+/* SPDX-License-Identifier: BSD-2-Clause
+ *
+ * clock: see clock.h.
+ *
+ * The time comes from the vDSO: the kernel maps it into every process and it needs neither libc nor
+ * thread-local storage.  The thread id is read from the thread's control block, at a place where the
+ * C library keeps it for every thread; whether it does is tried out on the first thread.
+ *
+ * Source: vdso(7), getauxval(3), elf(5).
+ */
+#include "shim/engine/clock.h"
+#include "shim/engine/line.h"
+#include "shim/engine/sys.h"
+
+#include <elf.h>
+
+typedef int clock_reader(clockid_t clock, struct timespec *ts);
+
+static clock_reader *read_vdso;
+static uint64_t thread_off; /* of the id in the control block, 0: ask the kernel */
+
+/* Where the C libraries we know keep the id in the control block: musl 1.2, musl 1.1, glibc (x86-64).
+ * glibc's comes last: the control block of musl is shorter. */
+static const uint16_t thread_offs[] = {48, 56, 720};
+
+/* The address of the vDSO's ELF header, 0 when there is none. */
+static uintptr_t find_vdso(void)
+{
+	static Elf64_auxv_t aux[64];
+	int fd = sys_open("/proc/self/auxv", O_RDONLY | O_CLOEXEC, 0);
+	long n;
+
+	if (fd < 0)
+		return 0;
+	n = sys_read(fd, aux, sizeof(aux));
+	sys_close(fd);
+	for (long i = 0; i < n / (long)sizeof(aux[0]); i++) {
+		if (aux[i].a_type == AT_SYSINFO_EHDR)
+			return aux[i].a_un.a_val;
+	}
+	return 0;
+}
+
+/* What is needed to look a name up in a mapped object. */
+struct object {
+	uintptr_t base; /* add to its virtual addresses */
+	const Elf64_Sym *symbol;
+	const char *name;
+	const uint32_t *hash; /* DT_HASH: its second word is the number of symbols */
+	uint32_t symbols;
+};
+
+static bool open_object(struct object *o, uintptr_t at)
+{
+	const Elf64_Ehdr *eh = (const Elf64_Ehdr *)at;
+	const Elf64_Phdr *ph = (const Elf64_Phdr *)(at + eh->e_phoff);
+	const Elf64_Dyn *dyn = NULL;
+
+	*o = (struct object){0};
+	for (unsigned i = 0; i < eh->e_phnum; i++) {
+		if (ph[i].p_type == PT_LOAD && !o->base)
+			o->base = at + ph[i].p_offset - ph[i].p_vaddr;
+		if (ph[i].p_type == PT_DYNAMIC)
+			dyn = (const Elf64_Dyn *)(at + ph[i].p_offset);
+	}
+	for (; dyn && dyn->d_tag != DT_NULL; dyn++) {
+		if (dyn->d_tag == DT_SYMTAB)
+			o->symbol = (const Elf64_Sym *)(o->base + dyn->d_un.d_ptr);
+		else if (dyn->d_tag == DT_STRTAB)
+			o->name = (const char *)(o->base + dyn->d_un.d_ptr);
+		else if (dyn->d_tag == DT_HASH)
+			o->hash = (const uint32_t *)(o->base + dyn->d_un.d_ptr);
+	}
+	if (!o->symbol || !o->name)
+		return false;
+	if (o->hash) /* some kernels leave it out; then the names begin where the symbols end */
+		o->symbols = o->hash[1];
+	else if ((uintptr_t)o->name > (uintptr_t)o->symbol)
+		o->symbols = (uint32_t)(((uintptr_t)o->name - (uintptr_t)o->symbol) /
+					sizeof(*o->symbol));
+	return true;
+}
+
+static clock_reader *find_reader(void)
+{
+	uintptr_t at = find_vdso();
+	struct object o;
+
+	if (!at || !open_object(&o, at))
+		return NULL;
+	for (uint32_t i = 0; i < o.symbols; i++) {
+		if (o.symbol[i].st_shndx != SHN_UNDEF &&
+		    line_equal(o.name + o.symbol[i].st_name, "__vdso_clock_gettime"))
+			return (clock_reader *)(o.base + o.symbol[i].st_value);
+	}
+	return NULL;
+}
+
+static uint64_t find_thread_off(void)
+{
+	uint32_t tid = sys_gettid();
+
+	for (unsigned i = 0; i < CORE_ARRAY_LEN(thread_offs); i++) {
+		if (sys_thread_word(thread_offs[i]) == tid)
+			return thread_offs[i];
+	}
+	return 0;
+}
+
+void clock_start(bool own_threads)
+{
+	read_vdso = find_reader();
+	thread_off = own_threads ? find_thread_off() : 0;
+}
+
+void clock_forked(void)
+{
+	/* A fork that went around libc leaves the parent's id in the block. */
+	if (thread_off && sys_thread_word(thread_off) != sys_gettid())
+		thread_off = 0;
+}
+
+static uint64_t read_clock(clockid_t clock)
+{
+	struct timespec ts = {0};
+
+	if (!read_vdso || read_vdso(clock, &ts))
+		(void)sys_clock_gettime(clock, &ts);
+	return (uint64_t)ts.tv_sec * 1000000000u + (uint64_t)ts.tv_nsec;
+}
+
+uint64_t clock_now(void)
+{
+	uint64_t t = read_clock(CLOCK_MONOTONIC);
+
+	return t ? t : 1;
+}
+
+int64_t clock_realtime_offset(void)
+{
+	return (int64_t)(read_clock(CLOCK_REALTIME) - read_clock(CLOCK_MONOTONIC));
+}
+
+uint32_t clock_thread(void)
+{
+	uint32_t tid = thread_off ? sys_thread_word(thread_off) : 0;
+
+	return tid ? tid : sys_gettid();
+}

@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: BSD-2-Clause
+ *
+ * clock: what time it is and which thread this is, as cheaply as the machine allows.
+ */
+#ifndef SHIM_ENGINE_CLOCK_H
+#define SHIM_ENGINE_CLOCK_H
+
+#include "core/core.h"
+
+/* Find the kernel's clock page and, with own_threads, the place where the C library keeps the thread
+ * id.  Until then, and where they cannot be found, system calls answer. */
+void clock_start(bool own_threads);
+
+/* The process became another one (fork). */
+void clock_forked(void);
+
+/* CLOCK_MONOTONIC in nanoseconds; never 0. */
+uint64_t clock_now(void);
+
+/* CLOCK_REALTIME - CLOCK_MONOTONIC in nanoseconds. */
+int64_t clock_realtime_offset(void);
+
+/* The kernel's id of the calling thread. */
+uint32_t clock_thread(void);
+
+#endif

@@ -1,0 +1,102 @@
+/* SPDX-License-Identifier: BSD-2-Clause
+ *
+ * conn: what is known about each open connection, and which descriptors mean it.
+ *
+ * (1) engine_fds[fd] is the number of a row here; rows 0 and 1 are never used (0: untracked, 1: text).
+ * (2) A connection lives as long as one descriptor means it; its id is never used again, so a call
+ *     that comes back late notices that its row belongs to somebody else.
+ * (3) Row i here is row i of the table of connections in the trace file.
+ * (4) Who changes a connection holds its try-lock; who does not get it goes on without.
+ */
+#ifndef SHIM_ENGINE_CONN_H
+#define SHIM_ENGINE_CONN_H
+
+#include "core/exchange/phase.h"
+#include "core/trace/layout.h"
+#include "core/trace/mask.h"
+
+enum {
+	CONN_TEXT = 1,	/* engine_fds of descriptors 1 and 2 when they mean no connection */
+	CONN_FIRST = 2, /* first row that is used */
+};
+
+enum conn_bit {
+	CONN_RECORDING = 1u << 0, /* every call gets a record */
+	CONN_RECORDED = 1u << 1,  /* an attempt of it was recorded */
+	CONN_ATTEMPT = 1u << 2,	  /* an attempt waits for its answer */
+	CONN_ASIDE = 1u << 3,	  /* not HTTP/1, or the machine gave up: only closing matters */
+	CONN_PARTIAL = 1u << 4,
+	CONN_EOF = 1u << 5,
+	CONN_EITHER_ROLE = 1u << 6, /* the first byte that moves will tell */
+	CONN_LATER = 1u << 7,	  /* earlier requests wait for answers: those are not recorded */
+	CONN_COUNTING = 1u << 8,  /* a plain exchange is being counted */
+	CONN_ANSWERED = 1u << 9,  /* ... and its answer head is complete: took holds the time */
+	CONN_IN_HEAD = 1u << 10,  /* a request head has begun and is not complete */
+	CONN_EARLY = 1u << 11,	  /* bytes came behind the request before its answer */
+};
+
+/* 448 bytes at most; 64 more lie in the file. */
+struct conn {
+	struct phase_machine machine;
+	struct masker mask[2];
+	uint64_t cookie;
+	uint64_t t_open;
+	union {
+		uint64_t t_ready; /* when the head of the counted request was complete */
+		uint64_t took;
+	};
+	union {
+		/* Recording: of each direction, what lies before limit and from resume on. */
+		struct {
+			uint64_t limit[2], resume[2];
+		};
+		/* Not recording: where both streams stood when the counted request began. */
+		uint64_t start[2];
+	};
+	uint64_t head_off;   /* first byte of the request head read last */
+	uint64_t open_stack; /* of the accept or connect */
+	uint32_t id;	     /* 0: free */
+	uint32_t fd;	     /* one that means it; of a free row: the next free one */
+	uint32_t listener;
+	uint32_t epoch;	 /* half in which the OPEN record lies, 0: nowhere */
+	uint32_t reader; /* counts reads entered: two at once are noticed by it */
+	uint32_t missed[2]; /* bytes moved by calls that did not get the lock */
+	uint32_t attempt;   /* ordinal of the attempt recorded last */
+	uint32_t calls;	    /* not yet added to the header */
+	uint16_t bits;
+	uint16_t refs;	/* descriptors */
+	uint16_t owner; /* row of the text owners, 0: none */
+	uint8_t lock;
+	uint8_t dying;	/* set without the lock: free it when you unlock */
+	uint8_t heads;	/* 1 + slot of the pool of partial heads */
+	uint16_t route;
+	uint16_t call; /* that opened it */
+	uint8_t waits;	/* reads recorded before the answer */
+	uint8_t origin;
+};
+_Static_assert(sizeof(struct conn) <= 448, "memory per idle connection is a promise");
+
+/* Map the table. False when there is no memory. */
+bool conn_start(void);
+
+/* A new connection with one descriptor; NULL when the table is full.  It is locked. */
+struct conn *conn_new(uint32_t fd, enum role role, enum trace_origin origin, uint64_t now);
+
+/* The connection a descriptor means, NULL when it means none. */
+struct conn *conn_of(int fd);
+struct conn *conn_at(uint32_t row);
+uint32_t conn_row(const struct conn *c);
+uint32_t conn_rows(void); /* rows ever used end here */
+
+bool conn_lock(struct conn *c);
+/* Give the lock back; frees the row when its last descriptor is gone. */
+void conn_unlock(struct conn *c);
+
+/* The kernel's name of a socket, 0 when it has none. */
+uint64_t conn_cookie(int fd);
+
+/* Bring its row in the trace file up to date; t 0 keeps the time. */
+void conn_show(const struct conn *c, uint64_t t);
+void conn_show_all(void);
+
+#endif

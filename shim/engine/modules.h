@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: BSD-2-Clause
+ *
+ * modules: which file every executable address belongs to: the rows in the trace file, and the same
+ * ranges in memory, sorted, for telling return addresses from other words.
+ */
+#ifndef SHIM_ENGINE_MODULES_H
+#define SHIM_ENGINE_MODULES_H
+
+#include "core/core.h"
+
+/* Read the list again if something was loaded, or if the list is older than a moment.  Returns true
+ * when it changed. */
+bool modules_refresh(uint64_t now);
+
+/* Something is being loaded. */
+void modules_changed(void);
+
+/* A new file wants its rows written anew. */
+void modules_forked(void);
+
+/* Does addr lie in an executable mapping of the list? */
+bool modules_holds(uint64_t addr);
+
+#endif

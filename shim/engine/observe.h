@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: BSD-2-Clause
+ *
+ * observe: what the bytes of a call mean for its connection, and what of them is recorded.
+ *
+ * (1) Plain exchanges are counted; nothing of them is recorded unless everything was asked for.
+ * (2) From the moment a request is seen to ask for an upgrade, every call of its connection gets a
+ *     record; before the switch with all bytes up to a limit, after it with the frame headers.
+ * (3) After a refusal the connection goes back to being counted.
+ */
+#ifndef SHIM_ENGINE_OBSERVE_H
+#define SHIM_ENGINE_OBSERVE_H
+
+#include "shim/engine/conn.h"
+#include "shim/engine/engine.h"
+
+/* The call moved that many bytes.  hidden: they cannot be seen. */
+void observe_moved(struct conn *c, const struct call *call, enum dir dir, uint64_t moved, bool hidden);
+
+/* The call moved nothing: EOF (err 0) or an error (err is positive). */
+void observe_nothing(struct conn *c, const struct call *call, enum dir dir, int err);
+
+/* A read is about to begin. */
+void observe_read_begins(struct conn *c, const struct call *call);
+
+/* A descriptor of it is about to be closed, or was found to be closed, or is shut down: what.
+ * left: descriptors that remain.  Not for the caller: the row is freed with the last one. */
+struct closing;
+void observe_closing(struct conn *c, struct closing *how);
+
+#endif

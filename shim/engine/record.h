@@ -1,0 +1,64 @@
+/* SPDX-License-Identifier: BSD-2-Clause
+ *
+ * record: the records of one connection.  Each makes sure that an OPEN record of the connection lies
+ * in the current half first.  t is CLOCK_MONOTONIC, stack an id of stack_take or 0.
+ */
+#ifndef SHIM_ENGINE_RECORD_H
+#define SHIM_ENGINE_RECORD_H
+
+#include "shim/engine/conn.h"
+#include "shim/engine/gather.h"
+
+/* How the bytes of a run are copied. */
+enum run_mode {
+	RUN_GO_ON, /* masked, going on where the last run of this direction ended */
+	RUN_HEAD,  /* masked, a head begins */
+	RUN_TEXT,  /* masked, a body or a text begins */
+	RUN_RAW,   /* as they are: frame headers */
+};
+
+struct run {
+	uint32_t rel; /* from the first byte of the data */
+	uint32_t len;
+	enum run_mode mode;
+};
+
+enum {
+	RECORD_RUNS = 4,	  /* per record; a call with more is told in several */
+	RECORD_BYTES = 48 * 1024, /* likewise */
+};
+
+/* A DATA record to be written. */
+struct data {
+	const struct call *call;
+	uint64_t t, off, stack;
+	uint32_t moved;
+	uint16_t flags; /* enum trace_data_flag */
+	uint8_t dir;
+	uint8_t runs;
+	int fd;
+	struct run run[RECORD_RUNS];
+};
+
+/* g stands at the first byte of the data; NULL when there are no runs. */
+void record_data(struct conn *c, const struct data *d, const struct gather *g);
+
+/* Bytes of the pool of partial heads, as they moved then. */
+void record_late(struct conn *c, int fd, enum dir dir);
+
+void record_result(struct conn *c, int fd, const struct call *call, enum dir dir,
+		   enum trace_result_what what, int err, uint64_t t, uint64_t stack);
+
+struct closing {
+	const struct call *call;
+	uint64_t t, stack;
+	uint32_t fd, left, unread;
+	enum trace_close_what what;
+	uint8_t how;
+};
+void record_close(struct conn *c, const struct closing *how);
+
+/* Something about this connection alone is not seen. */
+void record_cover(struct conn *c, int fd, uint64_t reason);
+
+#endif

@@ -1,0 +1,328 @@
+/* SPDX-License-Identifier: BSD-2-Clause
+ *
+ * recorder: see recorder.h.
+ *
+ * Source: madvise(2) (MADV_POPULATE_WRITE, Linux 5.14; MADV_REMOVE), fallocate(2).
+ */
+#include "shim/engine/recorder.h"
+#include "shim/engine/clock.h"
+#include "shim/engine/line.h"
+#include "shim/engine/state.h"
+#include "shim/engine/sys.h"
+
+#include <errno.h>
+
+enum {
+	PAGE = 4096,
+	STEP = 512 * 1024, /* populated at a time: some 50 us, once in thousands of records */
+	TRIES = 4,	   /* a file that cannot be created is not asked for again for ever */
+	TABLE_PAGES = (TRACE_HEADER_SIZE + TRACE_MODULES * 256 + TRACE_ROUTES * 256 +
+		       TRACE_CONNECTIONS * 64) /
+			      PAGE +
+		      1,
+};
+
+struct trace_header *recorder_header;
+
+static struct {
+	const char *path;
+	uint32_t creating; /* try-lock */
+	uint32_t tries;
+	bool full;	   /* no page could be had: what is populated is all there will be */
+	bool stopped;	   /* nothing more is recorded */
+	bool no_advice;	   /* this kernel cannot populate by madvise */
+	uint64_t reasons;  /* of coverage, from before the file was there */
+	uint32_t state;
+	uint64_t lost_events, lost_bytes; /* since the last LOST record */
+	uint32_t lost_why;
+	uint64_t touched[(TABLE_PAGES + 63) / 64]; /* table pages that can be stored to */
+} rec;
+
+bool recorder_is_off(void)
+{
+	return !recorder_header || rec.stopped;
+}
+
+/* ---- memory ---- */
+
+/* Older kernels: have the file's blocks allocated, which needs it open for a moment. */
+static bool allocate(uint64_t off, uint64_t len)
+{
+	int fd = sys_open(rec.path, O_RDWR | O_NOFOLLOW | O_CLOEXEC, 0);
+	bool ok;
+
+	if (fd < 0)
+		return false;
+	ok = sys_fallocate(fd, off, len) >= 0;
+	sys_close(fd);
+	return ok;
+}
+
+static bool populate(uint64_t off, uint64_t len)
+{
+	long ret;
+
+	if (engine.quiet)
+		return false;
+	if (!rec.no_advice) {
+		ret = sys_madvise((uint8_t *)recorder_header + off, len, MADV_POPULATE_WRITE);
+		if (ret >= 0)
+			return true;
+		if (ret != -EINVAL)
+			return false;
+		rec.no_advice = true;
+	}
+	return allocate(off, len);
+}
+
+/* Make part of the file read as zero.  Returns whether its pages have to be populated again. */
+static bool clear(const struct trace_range *r)
+{
+	uint8_t *from = (uint8_t *)recorder_header + r->off, *to = from + r->len;
+	uint8_t *first = (uint8_t *)(((uintptr_t)from + PAGE - 1) & ~(uintptr_t)(PAGE - 1));
+	uint8_t *last = (uint8_t *)((uintptr_t)to & ~(uintptr_t)(PAGE - 1));
+
+	if (first >= last || engine.quiet ||
+	    sys_madvise(first, (size_t)(last - first), MADV_REMOVE) < 0) {
+		memset(from, 0, r->len);
+		return false;
+	}
+	memset(from, 0, (size_t)(first - from));
+	memset(last, 0, (size_t)(to - last));
+	return true;
+}
+
+static void grow(struct trace_header *h)
+{
+	struct trace_range r;
+	bool ok;
+
+	if (rec.full || !trace_populate_begin(h, STEP, &r))
+		return;
+	ok = populate(r.off, r.len);
+	rec.full = !ok;
+	trace_populate_complete(h, &r, ok ? r.len : 0);
+	if (!ok) /* what was populated earlier still takes this record */
+		recorder_cover(0, TRACE_PARTIAL, TRACE_REASON_DISK);
+}
+
+/* The active half is full.  Returns false when there is no other. */
+static bool switch_half(struct trace_header *h, enum trace_lost_why *ret_why)
+{
+	struct trace_range r;
+
+	switch (trace_switch_begin(h, &r)) {
+	case TRACE_SWITCH_READY:
+		trace_switch_complete(h, &r, clear(&r));
+		return true;
+	case TRACE_SWITCH_NEEDLESS:
+		return true;
+	case TRACE_SWITCH_FULL:
+		*ret_why = TRACE_LOST_FULL;
+		rec.stopped = true;
+		return false;
+	case TRACE_SWITCH_BUSY:
+		break;
+	}
+	return false;
+}
+
+bool recorder_touch(const void *p, size_t len)
+{
+	uint64_t at = (uint64_t)((const uint8_t *)p - (const uint8_t *)recorder_header);
+	uint64_t first = at / PAGE, last = (at + len - 1) / PAGE;
+
+	if (last >= TABLE_PAGES)
+		return false;
+	for (uint64_t page = first; page <= last; page++) {
+		uint64_t *word = &rec.touched[page / 64], bit = UINT64_C(1) << page % 64;
+
+		if (__atomic_load_n(word, __ATOMIC_RELAXED) & bit)
+			continue;
+		if (rec.full || !populate(page * PAGE, PAGE))
+			return false;
+		__atomic_fetch_or(word, bit, __ATOMIC_RELAXED);
+	}
+	return true;
+}
+
+/* ---- records ---- */
+
+void recorder_lost(enum trace_lost_why why, uint64_t bytes)
+{
+	struct trace_header *h = recorder_header;
+
+	if (!h)
+		return;
+	trace_count_lost(h, bytes);
+	__atomic_fetch_add(&rec.lost_events, 1, __ATOMIC_RELAXED);
+	__atomic_fetch_add(&rec.lost_bytes, bytes, __ATOMIC_RELAXED);
+	rec.lost_why = why;
+	__atomic_fetch_or(&h->coverage_reasons, TRACE_REASON_LOST, __ATOMIC_RELAXED);
+	if (h->coverage == TRACE_FULL)
+		h->coverage = TRACE_PARTIAL;
+}
+
+static void *reserve(struct trace_header *h, enum trace_kind kind, size_t size)
+{
+	enum trace_lost_why why = TRACE_LOST_RACE;
+	struct trace_record *r;
+	unsigned need;
+
+	for (unsigned tries = 0; tries < 3 && !rec.stopped; tries++) {
+		r = trace_reserve(h, kind, size, &need);
+		if (need & TRACE_NEED_POPULATE)
+			grow(h);
+		if (r)
+			return r;
+		if (need & TRACE_NEED_SWITCH) {
+			if (!switch_half(h, &why))
+				break;
+		} else if (rec.full) {
+			rec.stopped = true;
+		} else if (!need) {
+			break;
+		}
+	}
+	recorder_lost(rec.full ? TRACE_LOST_FULL : why, size);
+	return NULL;
+}
+
+/* There is room again: say first what was missed. */
+static void tell_lost(struct trace_header *h)
+{
+	uint64_t events = __atomic_exchange_n(&rec.lost_events, 0, __ATOMIC_RELAXED);
+	uint64_t bytes = __atomic_exchange_n(&rec.lost_bytes, 0, __ATOMIC_RELAXED);
+	struct trace_lost *r;
+
+	if (!events)
+		return;
+	r = reserve(h, TRACE_LOST, sizeof(*r));
+	if (!r) {
+		__atomic_fetch_add(&rec.lost_events, events, __ATOMIC_RELAXED);
+		__atomic_fetch_add(&rec.lost_bytes, bytes, __ATOMIC_RELAXED);
+		return;
+	}
+	r->t_ns = clock_now();
+	r->events = events;
+	r->bytes = bytes;
+	r->why = rec.lost_why;
+	trace_publish(&r->rec);
+}
+
+void *recorder_begin(enum trace_kind kind, size_t size)
+{
+	struct trace_header *h = recorder_header;
+
+	if (!h)
+		return NULL;
+	if (rec.stopped) {
+		recorder_lost(rec.full ? TRACE_LOST_FULL : (enum trace_lost_why)rec.lost_why, size);
+		return NULL;
+	}
+	if (__atomic_load_n(&rec.lost_events, __ATOMIC_RELAXED))
+		tell_lost(h);
+	return reserve(h, kind, size);
+}
+
+void recorder_cover(uint32_t conn, enum trace_coverage_state state, uint64_t reasons)
+{
+	struct trace_header *h = recorder_header;
+	struct trace_coverage *r;
+
+	if (!conn && !h) {
+		rec.reasons |= reasons;
+		rec.state = state > rec.state ? state : rec.state;
+		return;
+	}
+	if (!h)
+		return;
+	if (!conn) {
+		if ((h->coverage_reasons & reasons) == reasons && h->coverage >= state)
+			return;
+		__atomic_fetch_or(&h->coverage_reasons, reasons, __ATOMIC_RELAXED);
+		if (h->coverage < state)
+			__atomic_store_n(&h->coverage, state, __ATOMIC_RELAXED);
+	}
+	r = recorder_begin(TRACE_COVERAGE, sizeof(*r));
+	if (!r)
+		return;
+	r->t_ns = clock_now();
+	r->reasons = reasons;
+	r->state = state;
+	r->conn = conn;
+	trace_publish(&r->rec);
+}
+
+void recorder_process(enum trace_process_what what, int64_t arg, const char *text)
+{
+	size_t n = text ? line_length(text) : 0;
+	struct trace_process *r;
+
+	if (!recorder_header)
+		return;
+	if (n > CONFIG_PATH_MAX)
+		n = CONFIG_PATH_MAX;
+	r = recorder_begin(TRACE_PROCESS, sizeof(*r) + n);
+	if (!r)
+		return;
+	r->t_ns = clock_now();
+	r->arg = arg;
+	r->tid = clock_thread();
+	r->what = what;
+	r->len = (uint32_t)n;
+	if (n)
+		memcpy(r + 1, text, n);
+	trace_publish(&r->rec);
+}
+
+/* ---- the file ---- */
+
+static struct trace_header *create(void *at)
+{
+	struct trace_header *h = place_create(at, &rec.path);
+
+	if (!h)
+		return NULL;
+	memset(rec.touched, 0, sizeof(rec.touched));
+	rec.touched[0] = 1;
+	rec.full = rec.stopped = rec.no_advice = false;
+	rec.lost_events = rec.lost_bytes = 0;
+	h->coverage = rec.state;
+	h->coverage_reasons = rec.reasons;
+	__atomic_store_n(&recorder_header, h, __ATOMIC_RELEASE);
+	return h;
+}
+
+bool recorder_open(void)
+{
+	if (recorder_header)
+		return true;
+	if (engine.quiet || rec.tries >= TRIES)
+		return false;
+	if (__atomic_exchange_n(&rec.creating, 1, __ATOMIC_ACQUIRE))
+		return false;
+	if (!recorder_header) {
+		rec.tries++;
+		if (!create(NULL) && rec.tries == TRIES)
+			engine_stop(TRACE_REASON_PLACE);
+	}
+	__atomic_store_n(&rec.creating, 0, __ATOMIC_RELEASE);
+	return recorder_header != NULL;
+}
+
+void recorder_forked(void)
+{
+	struct trace_header *parents = recorder_header;
+	uint64_t size;
+
+	rec.creating = 0;
+	if (!parents)
+		return;
+	size = parents->file_size;
+	recorder_header = NULL;
+	if (!create(parents)) {
+		(void)sys_munmap(parents, size);
+		engine_stop(TRACE_REASON_PLACE);
+	}
+}

@@ -1,0 +1,57 @@
+/* SPDX-License-Identifier: BSD-2-Clause
+ *
+ * recorder: the trace file of this process.
+ *
+ * (1) Nothing is stored in a page that was not populated by a call that can fail: a full disk turns
+ *     recording off and can never become a signal.
+ * (2) Nobody waits: who does not get a record counts it as lost.
+ * (3) No descriptor stays open.
+ */
+#ifndef SHIM_ENGINE_RECORDER_H
+#define SHIM_ENGINE_RECORDER_H
+
+#include "core/trace/append.h"
+
+/* The mapped file; NULL before it was created and when it could not be. */
+extern struct trace_header *recorder_header;
+
+/* Create the file unless it is there.  Called at every listen, accept and connect; costs one load
+ * when there is nothing to do.  False: there is none. */
+bool recorder_open(void);
+
+/* In a forked child: let go of the parent's file; take one of its own if the parent had one. */
+void recorder_forked(void);
+
+/* Reserve a record of size bytes, zeroed; NULL when it is lost (counted).  What is reserved must be
+ * published by trace_publish before anything else happens. */
+void *recorder_begin(enum trace_kind kind, size_t size);
+
+/* size bytes could not be recorded. */
+void recorder_lost(enum trace_lost_why why, uint64_t bytes);
+
+/* Make len bytes at p, inside the tables of the file, storable.  False: the disk is full. */
+bool recorder_touch(const void *p, size_t len);
+
+/* What can be seen changed: conn 0 means the whole process, whose header is updated too. */
+void recorder_cover(uint32_t conn, enum trace_coverage_state state, uint64_t reasons);
+
+void recorder_process(enum trace_process_what what, int64_t arg, const char *text);
+
+/* The youngest half: a stack or an open record written in an older one may be gone. */
+static inline uint64_t recorder_epoch(void)
+{
+	const struct trace_header *h = recorder_header;
+
+	return h ? h->half[__atomic_load_n(&h->active_half, __ATOMIC_RELAXED) & 1].sequence : 0;
+}
+
+/* No record can be had any more. */
+bool recorder_is_off(void);
+
+/* ---- between recorder.c and place.c ---- */
+
+/* Create a file for this process and map it, at if that is not NULL.  Returns the header, filled in,
+ * or NULL.  ret_path, for opening it again, is set in any case. */
+struct trace_header *place_create(void *at, const char **ret_path);
+
+#endif

@@ -1,0 +1,227 @@
+/* SPDX-License-Identifier: BSD-2-Clause
+ *
+ * stack: see stack.h.
+ *
+ * The id is a hash in which addresses of the stack itself count by their distance from the stack
+ * pointer: the same way through the program has the same id in every thread.
+ *
+ * Source: process_vm_readv(2); DWARF register numbers: System V ABI, AMD64 supplement, figure 3.36.
+ */
+#include "shim/engine/stack.h"
+#include "shim/engine/modules.h"
+#include "shim/engine/recorder.h"
+#include "shim/engine/state.h"
+#include "shim/engine/sys.h"
+
+enum {
+	WINDOW = 16 * 1024, /* bytes above the stack pointer that are looked at */
+	WORDS = WINDOW / 8,
+	PAGE = 4096,
+	SCRATCHES = 4,
+	KNOWN = 1024, /* ids remembered, a power of two */
+	CACHE = 32,   /* places of stack_take_cached, a power of two */
+	MISSES = 512, /* ... after which it gives up: not so few places after all */
+};
+
+static struct scratch {
+	uint32_t taken; /* try-lock */
+	uint32_t words;
+	uint32_t kept;
+	uint64_t reg[18];
+	uint64_t bitmap[WORDS / 64];
+	uint64_t word[WORDS];
+} scratches[SCRATCHES];
+
+/* Ids the current half of the file holds. */
+static struct {
+	uint64_t id;
+	uint64_t epoch;
+} known[KNOWN];
+
+static struct {
+	uint64_t caller, sp;
+	uint64_t id;
+	uint64_t epoch;
+} cache[CACHE];
+static uint32_t misses;
+
+static struct scratch *take_scratch(void)
+{
+	for (unsigned i = 0; i < SCRATCHES; i++) {
+		if (!__atomic_exchange_n(&scratches[i].taken, 1, __ATOMIC_ACQUIRE))
+			return &scratches[i];
+	}
+	return NULL;
+}
+
+static void give_scratch(struct scratch *s)
+{
+	__atomic_store_n(&s->taken, 0, __ATOMIC_RELEASE);
+}
+
+/* Copy what there is above the stack pointer: page by page, because the mapping may end anywhere. */
+static bool read_window(struct scratch *s)
+{
+	uint64_t from = s->reg[SYS_REG_SP], at = from, end = from + WINDOW;
+	struct iovec remote[WINDOW / PAGE + 1], local = {s->word, WINDOW};
+	unsigned n = 0;
+	long got;
+
+	while (at < end) {
+		uint64_t next = (at | (PAGE - 1)) + 1;
+
+		next = next < end ? next : end;
+		remote[n++] = (struct iovec){(void *)at, next - at};
+		at = next;
+	}
+	got = sys_peek(engine.pid, &local, 1, remote, n);
+	s->words = got > 0 ? (uint32_t)got / 8 : 0;
+	return s->words != 0;
+}
+
+static uint64_t mix(uint64_t hash, uint64_t v)
+{
+	hash = (hash ^ v) * UINT64_C(0x9e3779b97f4a7c15);
+	return hash ^ hash >> 29;
+}
+
+/* Is v an address of the window or of code? */
+static bool keeps(const struct scratch *s, uint64_t v)
+{
+	return v - s->reg[SYS_REG_SP] < s->words * UINT64_C(8) || modules_holds(v);
+}
+
+/* Blot out every word that is neither a code address nor an address inside the window; what remains
+ * goes into the bitmap and the hash. */
+static uint64_t filter(struct scratch *s)
+{
+	uint64_t from = s->reg[SYS_REG_SP], size = s->words * UINT64_C(8);
+	uint64_t hash = s->reg[SYS_REG_IP];
+	uint32_t last = 0;
+
+	s->kept = 0;
+	memset(s->bitmap, 0, sizeof(s->bitmap));
+	for (uint32_t i = 0; i < s->words; i++) {
+		uint64_t v = s->word[i];
+		bool inside = v - from < size;
+
+		if (!inside && !modules_holds(v))
+			continue;
+		s->bitmap[i / 64] |= UINT64_C(1) << i % 64;
+		s->kept++;
+		hash = mix(hash, i);
+		hash = mix(hash, inside ? v - from : v);
+		last = i + 1;
+	}
+	for (unsigned r = 0; r < SYS_REGS; r++) {
+		uint64_t v = s->reg[r];
+
+		if (r != SYS_REG_SP && keeps(s, v))
+			hash = mix(hash, v - from < size ? v - from : v);
+	}
+	s->words = last;
+	return hash ? hash : 1;
+}
+
+static void store(const struct scratch *s, uint64_t id)
+{
+	uint32_t maps = (s->words + 63) / 64;
+	struct trace_stack *r;
+	uint64_t *out;
+
+	r = recorder_begin(TRACE_STACK, sizeof(*r) + (maps + s->kept) * sizeof(uint64_t));
+	if (!r)
+		return;
+	r->id = id;
+	for (unsigned i = 0; i < SYS_REGS; i++)
+		r->reg[i] = keeps(s, s->reg[i]) ? s->reg[i] : 0;
+	r->words = s->words;
+	r->kept = s->kept;
+	out = (uint64_t *)(r + 1);
+	memcpy(out, s->bitmap, maps * sizeof(uint64_t));
+	out += maps;
+	for (uint32_t i = 0; i < s->words; i++) {
+		if (s->bitmap[i / 64] >> i % 64 & 1)
+			*out++ = s->word[i];
+	}
+	trace_publish(&r->rec);
+}
+
+static bool is_known(uint64_t id, uint64_t epoch)
+{
+	return known[id % KNOWN].id == id && known[id % KNOWN].epoch == epoch;
+}
+
+/* s->reg is set. */
+static __attribute__((noinline)) uint64_t take(struct scratch *s, uint64_t now)
+{
+	uint64_t id, epoch;
+
+	if (!read_window(s))
+		return 0;
+	id = filter(s);
+	epoch = recorder_epoch();
+	if (is_known(id, epoch))
+		return id;
+	/* A new one: is it new because code was loaded? Then words are missing. */
+	if (modules_refresh(now)) {
+		if (!read_window(s))
+			return 0;
+		id = filter(s);
+	}
+	known[id % KNOWN].id = 0;
+	known[id % KNOWN].epoch = epoch;
+	store(s, id);
+	known[id % KNOWN].id = id;
+	return id;
+}
+
+__attribute__((noinline)) uint64_t stack_take(uint64_t now)
+{
+	struct scratch *s;
+	uint64_t id;
+
+	if (engine.quiet || recorder_is_off())
+		return 0;
+	s = take_scratch();
+	if (!s) {
+		recorder_lost(TRACE_LOST_STACKS, 0);
+		return 0;
+	}
+	memset(s->reg, 0, sizeof(s->reg));
+	sys_registers(s->reg);
+	id = take(s, now);
+	give_scratch(s);
+	return id;
+}
+
+__attribute__((noinline)) uint64_t stack_take_cached(uint64_t caller, uint64_t now)
+{
+	uint64_t reg[18], epoch = recorder_epoch(), id;
+	uint32_t at;
+
+	sys_registers(reg);
+	at = (uint32_t)(mix(caller, reg[SYS_REG_SP]) % CACHE);
+	if (caller && cache[at].caller == caller && cache[at].sp == reg[SYS_REG_SP] &&
+	    cache[at].epoch == epoch)
+		return cache[at].id;
+	if (misses > MISSES)
+		return 0;
+	misses++;
+	id = stack_take(now);
+	cache[at].caller = 0;
+	cache[at].sp = reg[SYS_REG_SP];
+	cache[at].id = id;
+	cache[at].epoch = epoch;
+	cache[at].caller = caller;
+	return id;
+}
+
+void stack_forked(void)
+{
+	for (unsigned i = 0; i < SCRATCHES; i++)
+		scratches[i].taken = 0;
+	memset(known, 0, sizeof(known));
+	memset(cache, 0, sizeof(cache));
+	misses = 0;
+}

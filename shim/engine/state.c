@@ -1,0 +1,153 @@
+/* SPDX-License-Identifier: BSD-2-Clause
+ *
+ * state: see state.h and engine.h: the life of the engine.
+ */
+#include "shim/engine/state.h"
+#include "shim/engine/clock.h"
+#include "shim/engine/conn.h"
+#include "shim/engine/fd.h"
+#include "shim/engine/heads.h"
+#include "shim/engine/modules.h"
+#include "shim/engine/record.h"
+#include "shim/engine/recorder.h"
+#include "shim/engine/stack.h"
+#include "shim/engine/sys.h"
+#include "shim/engine/text.h"
+
+enum {
+	PAGE = 4096,
+};
+
+static uint32_t no_fds[1];
+uint32_t *engine_fds = no_fds;
+uint32_t engine_fd_limit;
+
+static uint32_t one = 1; /* where alive points before the page exists */
+struct engine_state engine = {.alive = &one};
+
+bool engine_active(void)
+{
+	return engine.active;
+}
+
+bool engine_is_stranger(void)
+{
+	return sys_getpid() != engine.pid;
+}
+
+void engine_stop(uint64_t reason)
+{
+	recorder_cover(0, TRACE_BLIND, reason);
+	engine.active = false;
+	engine_fd_limit = 0;
+}
+
+static void *map(size_t size)
+{
+	void *p = sys_mmap(NULL, size, PROT_READ | PROT_WRITE,
+			   MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1);
+
+	return sys_mmap_failed(p) ? NULL : p;
+}
+
+/* A page that reads as zero in a forked child.  Kernels before 4.14 cannot; there the door tells. */
+static bool map_alive(void)
+{
+	uint32_t *p = map(PAGE);
+
+	if (!p)
+		return false;
+	*p = 1;
+	(void)sys_madvise(p, PAGE, MADV_WIPEONFORK);
+	engine.alive = p;
+	return true;
+}
+
+bool engine_start(char *const *environ, uint32_t door, const char **ret_problem)
+{
+	uint32_t *fds;
+
+	*ret_problem = NULL;
+	if (engine.active)
+		return true;
+	*ret_problem = config_read(&engine.config, environ);
+	if (*ret_problem || !engine.config.enabled) {
+		if (engine.config.quiet)
+			*ret_problem = NULL;
+		return false;
+	}
+	fds = map(sizeof(uint32_t) * ENGINE_FDS);
+	if (!fds || !conn_start() || !heads_start() || !map_alive()) {
+		*ret_problem = "shakedown: no memory for the tables; not watching";
+		return false;
+	}
+	engine.door = door;
+	engine.pid = sys_getpid();
+	clock_start(door == TRACE_DOOR_LIBC);
+	engine.t_load = clock_now();
+	fds[1] = fds[2] = CONN_TEXT;
+	engine_fds = fds;
+	engine.active = true;
+	__atomic_store_n(&engine_fd_limit, ENGINE_FDS, __ATOMIC_RELEASE);
+	return true;
+}
+
+void engine_forked(void)
+{
+	uint32_t parent = engine.pid;
+
+	if (!engine.active || engine.pid == sys_getpid())
+		return;
+	engine.pid = sys_getpid();
+	engine.parent = parent;
+	engine.forks = 0;
+	*(uint32_t *)(uintptr_t)engine.alive = 1;
+	clock_forked();
+	stack_forked();
+	modules_forked();
+	text_forked();
+	recorder_forked();
+	if (!engine.active)
+		return;
+	fd_forked();
+	recorder_process(TRACE_BORN, parent, NULL);
+}
+
+void engine_end(int status)
+{
+	struct trace_header *h = recorder_header;
+
+	if (!engine.active || !h || h->ended || engine_is_stranger())
+		return;
+	recorder_process(TRACE_EXITED, status, NULL);
+	h->exit_code = status;
+	h->t_end = clock_now();
+	__atomic_store_n(&h->ended, 1, __ATOMIC_RELEASE);
+}
+
+void engine_modules_changed(void)
+{
+	modules_changed();
+}
+
+void engine_partial(int fd, uint64_t reason)
+{
+	struct conn *c;
+
+	if (!engine.active)
+		return;
+	if (fd < 0)
+		return recorder_cover(0, TRACE_PARTIAL, reason);
+	c = conn_of(fd);
+	if (c && conn_lock(c)) {
+		record_cover(c, fd, reason);
+		conn_show(c, 0);
+		conn_unlock(c);
+	}
+}
+
+void engine_exec(const char *path)
+{
+	if (engine.active && !engine_is_stranger())
+		recorder_process(TRACE_EXECED, 0, path);
+}

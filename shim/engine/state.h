@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: BSD-2-Clause
+ *
+ * state: what the whole engine shares: is it on, whose process is this, what was it asked to do.
+ */
+#ifndef SHIM_ENGINE_STATE_H
+#define SHIM_ENGINE_STATE_H
+
+#include "shim/engine/config.h"
+#include "shim/engine/engine.h"
+
+struct engine_state {
+	bool active; /* false: every call goes straight through */
+	bool quiet;  /* a seccomp filter may be there: no system call of our own any more */
+	uint32_t pid;
+	uint32_t parent; /* pid we were forked from, 0 for an image that was executed */
+	uint32_t door;
+	uint32_t forks;	 /* children made so far: open connections may have further owners */
+	uint64_t t_load;
+	const uint32_t *alive; /* reads 0 in a child that has not noticed yet */
+	struct config config;
+};
+extern struct engine_state engine;
+
+/* A vfork child or another memory-sharing clone runs in our memory but is not us: what it does to its
+ * descriptors must not touch our table.  Costs a system call. */
+bool engine_is_stranger(void);
+
+/* Nothing is watched any more; the reason is one of enum trace_coverage_reason. */
+void engine_stop(uint64_t reason);
+
+#endif
