@@ -11,15 +11,19 @@ import harness
 import programs
 from harness import LIB
 
-OURS = "SHAKEDOWN_TRACE", "SHAKEDOWN_MAX_TRACE"
+
+def life(cc="gcc"):
+    return programs.build("life.c", "-lpthread", "-Wno-unused-result", cc=cc, name="life-" + cc)
 
 
-def life():
-    return programs.build("life.c", "-lpthread", "-Wno-unused-result")
+def nothing(name):
+    """A library of that name with nothing in it."""
+    return programs.build("nothing.c", "-shared", "-nostdlib", name=name)
 
 
 class LifeCase(unittest.TestCase):
     maxDiff = None
+    cc = "gcc"
 
     def setUp(self):
         self.dir = tempfile.mkdtemp(prefix="shakedown-life-")
@@ -30,7 +34,7 @@ class LifeCase(unittest.TestCase):
     def run_life(self, *args, preload=(LIB,), **env):
         if preload:
             env = {"SHAKEDOWN_TRACE": self.trace, **env}
-        done = programs.run(life(), *args, env=programs.environment(*preload, **env), cwd=self.dir)
+        done = programs.run(life(self.cc), *args, env=programs.environment(*preload, **env), cwd=self.dir)
         self.assertEqual((done.returncode, done.stderr), (0, ""), done.stdout)
         return done.stdout
 
@@ -127,20 +131,20 @@ class Exec(LifeCase):
         return next(v for v in lines if v.startswith("LD_PRELOAD="))[len("LD_PRELOAD="):]
 
     def test_our_entry_goes_in_front_of_what_the_program_asked_for(self):
-        libm = "libm.so.6"
-        self.assertEqual(self.preload_after(libm), LIB + ":" + libm)
-        self.assertEqual(self.preload_after(libm + " libutil.so.1"), LIB + ":" + libm + " libutil.so.1")
+        a, b = nothing("liba.so"), nothing("libb.so")
+        self.assertEqual(self.preload_after(a), LIB + ":" + a)
+        self.assertEqual(self.preload_after(a + " " + b), LIB + ":" + a + " " + b)
         self.assertEqual(self.preload_after(""), LIB)
 
     def test_our_entry_stays_where_it_is_when_it_is_there(self):
-        for asked in (LIB, "libm.so.6:" + LIB, LIB + ":libm.so.6", "libm.so.6 " + LIB):
+        other = nothing("liba.so")
+        for asked in (LIB, other + ":" + LIB, LIB + ":" + other, other + " " + LIB):
             self.assertEqual(self.preload_after(asked), asked)
 
     def test_our_entry_goes_behind_a_sanitizers_runtime(self):
-        link = os.path.join(self.dir, "libasan.so.8")
-        os.symlink(os.path.realpath("/lib/x86_64-linux-gnu/libm.so.6"), link)
-        self.assertEqual(self.preload_after(link + ":libutil.so.1"),
-                         link + ":" + LIB + ":libutil.so.1")
+        runtime, other = nothing("libasan.so.8"), nothing("libother.so")
+        self.assertEqual(self.preload_after(runtime), runtime + ":" + LIB)
+        self.assertEqual(self.preload_after(runtime + ":" + other), ":".join([runtime, LIB, other]))
 
 
 class Place(LifeCase):
@@ -162,13 +166,13 @@ class Place(LifeCase):
     def test_a_wrong_setting_costs_one_line_and_nothing_else(self):
         bare = self.run_life("plain", preload=())
         env = programs.environment(LIB, SHAKEDOWN_MAX_TRACE="many", SHAKEDOWN_TRACE=self.trace)
-        done = programs.run(life(), "plain", env=env, cwd=self.dir)
+        done = programs.run(life(self.cc), "plain", env=env, cwd=self.dir)
         self.assertEqual((done.returncode, done.stdout), (0, bare))
         self.assertRegex(done.stderr, r"\Ashakedown: SHAKEDOWN_MAX_TRACE=many [^\n]+\n\Z")
         self.assertFalse(os.path.exists(self.trace))
 
     def test_quiet_means_quiet(self):
-        done = programs.run(life(), "plain", cwd=self.dir, env=programs.environment(
+        done = programs.run(life(self.cc), "plain", cwd=self.dir, env=programs.environment(
             LIB, SHAKEDOWN_MAX_TRACE="many", SHAKEDOWN_QUIET="1"))
         self.assertEqual((done.returncode, done.stderr), (0, ""))
 
