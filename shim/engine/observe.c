@@ -566,7 +566,8 @@ static __attribute__((noinline)) void finish(struct watch *w, uint64_t end)
 			mask_init(&c->mask[w->data.dir],
 				  w->mode == RUN_HEAD ? MASK_HEAD : MASK_TEXT);
 	}
-	if (w->pause && !(c->bits & CONN_ATTEMPT) && !phase_is_switched(&c->machine)) {
+	if (w->pause && (c->bits & (CONN_RECORDING | CONN_ATTEMPT)) == CONN_RECORDING &&
+	    !phase_is_switched(&c->machine)) {
 		c->bits &= (uint16_t) ~(CONN_RECORDING | CONN_EARLY | CONN_LATER);
 		c->start[DIR_RX] = c->machine.off[DIR_RX];
 		c->start[DIR_TX] = c->machine.off[DIR_TX];
