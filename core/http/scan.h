@@ -18,8 +18,7 @@
 
 #include "core/http/head.h"
 
-/* Field names we act on, sorted, and what the presence of each one sets. Column "value" says how the
- * value is read. */
+/* Field names we act on, in the order of their spelling (head.c). */
 enum http_field_id {
 	FIELD_CONNECTION,
 	FIELD_CONTENT_ENCODING,
