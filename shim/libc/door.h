@@ -115,15 +115,10 @@ static inline __attribute__((always_inline)) void libc_call_init(struct call *c,
 /* errno's place in the calling thread; NULL in a process without libc. */
 int *libc_errno(void);
 
-/* exec.c */
-bool libc_own_image(void);	 /* false in a vfork child, which only borrows our memory */
-void libc_own_image_start(void); /* from now on this process is the image */
-
 /* The way of one call: before and after the next definition. ret is what that returned. */
 static inline __attribute__((always_inline)) void libc_leave(struct call *c, unsigned op, long ret)
 {
 	if (op == OP_FORK && ret == 0) {
-		libc_own_image_start();
 		engine_forked();
 		return;
 	}

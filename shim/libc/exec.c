@@ -9,6 +9,7 @@
  *     are therefore the exception to the stack budget.
  * (2) execl and kin collect their arguments on the stack, like libc's own.
  */
+#include "shim/engine/state.h"
 #include "shim/engine/sys.h"
 #include "shim/libc/door.h"
 
@@ -30,20 +31,6 @@ int posix_spawn(pid_t *pid, const char *path, const void *actions, const void *a
 int posix_spawnp(pid_t *pid, const char *file, const void *actions, const void *attr,
 		 char *const argv[], char *const envp[]);
 long syscall(long nr, ...);
-
-/* fork is noticed here too: a process that has another pid than the image's owner, although the fork
- * was reported, can only be a vfork child. */
-static uint32_t exec_owner;
-
-void libc_own_image_start(void)
-{
-	exec_owner = sys_getpid();
-}
-
-bool libc_own_image(void)
-{
-	return sys_getpid() == exec_owner;
-}
 
 enum exec_kind {
 	EXEC_VE,
@@ -99,14 +86,12 @@ enum {
 
 static long exec_run(const struct exec *x)
 {
-	bool own = libc_own_image();
 	size_t lack = libc_environ_lack(x->envp);
 
-	if (own)
-		engine_exec(x->path);
+	engine_exec(x->path);
 	if (!lack)
 		return exec_next(x, x->envp, false);
-	if (!own && lack <= EXEC_STACK)
+	if (lack <= EXEC_STACK && engine_is_stranger())
 		return exec_next(x, libc_environ_copy(x->envp, __builtin_alloca(lack)), true);
 
 	void *room = sys_mmap(NULL, lack, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1);

@@ -40,15 +40,6 @@ static char **find_environ(char **envp)
 	return place ? *place : NULL;
 }
 
-static bool is_quiet(char *const *environ)
-{
-	for (; environ && *environ; environ++) {
-		if (line_equal(*environ, "SHAKEDOWN_QUIET=1"))
-			return true;
-	}
-	return false;
-}
-
 static void say(const char *problem)
 {
 	struct iovec line[] = {
@@ -64,12 +55,11 @@ __attribute__((constructor(101))) static void start(int argc, char **argv, char 
 	const char *problem = NULL;
 
 	libc_next_fill();
-	libc_own_image_start();
 
 	char **environ = find_environ(envp);
 
 	if (!engine_start(environ, TRACE_DOOR_LIBC, &problem)) {
-		if (problem && !is_quiet(environ))
+		if (problem)
 			say(problem);
 		return;
 	}
