@@ -12,7 +12,7 @@ from harness import ROOT, Client, Server, free_port, handshake_bytes
 
 NAME = "victim_early_answer"
 SOURCE = os.path.join(ROOT, "tests", "programs", NAME + ".c")
-HOSTILE = "/ws\x1b[31m\x9b\xff\"\\<b>?spoil=reject"
+HOSTILE = "/ws\x9b31m\xff\"\\<b>?spoil=reject"
 
 
 def build_dir():
@@ -52,10 +52,22 @@ def spoil(server, how, path="/ws"):
         client.recv_until_close()
 
 
+def taken(server, client):
+    """Has the server read everything the client sent?"""
+    with open("/proc/net/tcp", encoding="ascii") as rows:
+        next(rows)
+        for row in rows:
+            f = row.split()
+            ports = tuple(int(end.rpartition(":")[2], 16) for end in f[1:3])
+            if ports == (server.port, client.port):
+                return int(f[4].partition(":")[2], 16) == 0
+    return False
+
+
 def read_body(server):
     with server.client() as client:
         client.send(handshake_bytes("/ws?spoil=body", [("Content-Length", "4")]))
-        # The body follows when the head was taken: the server closes only after it read both.
+        harness.wait_for(lambda: taken(server, client), "the server's reading of the head")
         client.send(b"ping")
         client.recv_head()
         client.finish()

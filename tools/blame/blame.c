@@ -181,7 +181,7 @@ static void learn_events(struct blamer *b, struct known *k, const struct connect
 	}
 }
 
-/* The road of one exchange: reading its head, and, when healthy, everything up to its 101. */
+/* The road of one exchange: reading its head, and, when healthy, everything up to the close. */
 static void learn_exchange(struct blamer *b, struct known *k, const struct exchange *x)
 {
 	const struct connection *c = x->conn;
@@ -194,7 +194,7 @@ static void learn_exchange(struct blamer *b, struct known *k, const struct excha
 		    (x->req_head_end == MODEL_NO_OFF || c->event[i].off < x->req_head_end))
 			learn_events(b, k, c, i, i + 1, KNOWN_INTAKE);
 	if (x->ev_switched != MODEL_NONE && is_healthy(&b->img->process, x))
-		learn_events(b, k, c, x->ev_start, x->ev_switched + 1, KNOWN_SWITCH);
+		learn_events(b, k, c, x->ev_start, c->events, KNOWN_SWITCH);
 }
 
 static void learn_image(struct blamer *b, struct known *k)
@@ -318,28 +318,43 @@ static bool is_road(const struct blamer *b, const struct frame *f, bool compared
 	return known_is_function(&b->known, f, KNOWN_INTAKE);
 }
 
-static void judge(struct blamer *b, struct blame *ret)
+/* The call that wrote the 101 itself: whoever composed it is wanted, however healthy his others are. */
+static bool is_about_the_101(const struct exchange *x, const struct finding *f)
 {
-	const struct stack *s = ret->stack;
-	bool compared = known_has(&b->known, KNOWN_SWITCH);
-	const struct frame **user = calloc(s->frames, sizeof(*user));
-	uint32_t i, n = 0, first = 0, all;
+	const struct answer *a = x ? x->final : NULL;
 
-	for (i = 0; user && i < s->frames; i++)
-		if (is_user(&s->frame[i]))
-			user[n++] = &s->frame[i];
-	all = n;
+	return a && a->view->head.status == 101 && f->blame_event >= a->first_event &&
+	       f->blame_event <= a->last_event;
+}
+
+/* The innermost frame that composed what was sent, not merely sent it. */
+static const struct frame *find_author(const struct blamer *b, const struct frame *const *user,
+				       uint32_t n)
+{
+	uint32_t i = 0;
+
+	while (i < n && (is_mover(b, user[i]) ||
+			 (i + 1 < n && known_is_leaf(&b->known, user[i], KNOWN_SWITCH))))
+		i++;
+	return i < n && !is_road(b, user[i], false) ? user[i] : NULL;
+}
+
+/* The innermost frame left between the helpers and the road. */
+static void judge_frames(struct blamer *b, const struct frame *const *user, uint32_t n,
+			 struct blame *ret)
+{
+	bool compared = known_has(&b->known, KNOWN_SWITCH);
+	uint32_t first = 0;
+
 	while (n > 0 && is_road(b, user[n - 1], compared))
 		n--;
 	while (first + 1 < n && is_helper(b, user[first]))
 		first++;
-	if (!all)
-		ret->reason = nobody(b, s);
-	else if (!n)
+	if (!n)
 		ret->reason =
 			say(b,
-			    compared ? "every call on this stack is also made on the way to a "
-				       "healthy 101; innermost: %s"
+			    compared ? "every call on this stack is also made for healthy "
+				       "upgrades; innermost: %s"
 				     : "every function on this stack also takes requests in, and "
 				       "no healthy upgrade is at hand to compare with; innermost: "
 				       "%s",
@@ -354,6 +369,23 @@ static void judge(struct blamer *b, struct blame *ret)
 	if (ret->culprit && !compared)
 		ret->reason = "less certain: no healthy upgrade of this server is in the trace to "
 			      "compare with";
+}
+
+static void judge(struct blamer *b, bool author, struct blame *ret)
+{
+	const struct stack *s = ret->stack;
+	const struct frame **user = calloc(s->frames, sizeof(*user));
+	uint32_t i, n = 0;
+
+	for (i = 0; user && i < s->frames; i++)
+		if (is_user(&s->frame[i]))
+			user[n++] = &s->frame[i];
+	if (n && author)
+		ret->culprit = find_author(b, user, n);
+	if (!n)
+		ret->reason = nobody(b, s);
+	else if (!ret->culprit)
+		judge_frames(b, user, n, ret);
 	free(user);
 }
 
@@ -379,6 +411,6 @@ struct blame blamer_blame(struct blamer *b, const struct connection *c, const st
 		return ret;
 	}
 	learn(b);
-	judge(b, &ret);
+	judge(b, is_about_the_101(x, f), &ret);
 	return ret;
 }

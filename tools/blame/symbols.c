@@ -76,6 +76,13 @@ static bool is_function(Dwarf_Die *die)
 	return tag == DW_TAG_subprogram || tag == DW_TAG_inlined_subroutine;
 }
 
+static bool is_named(const struct frame *f, Dwarf_Die *die)
+{
+	const char *name = dwarf_diename(die);
+
+	return f->function && name && strcmp(f->function, name) == 0;
+}
+
 /* File and line where an inlined function was called from. */
 static void call_site(Dwarf_Die *inlined, Dwarf_Die *cu, char **ret_file, unsigned *ret_line)
 {
@@ -137,6 +144,16 @@ static bool name_by_dwarf(struct stack *s, const struct module *row, uint64_t pc
 
 		if (!is_function(&scope[i]))
 			continue;
+		/* A part of a function the compiler split off and took in again is no call. */
+		if (s->frames > before && is_named(&s->frame[s->frames - 1], &scope[i])) {
+			s->frame[s->frames - 1].inlined = dwarf_tag(&scope[i]) != DW_TAG_subprogram;
+			free(file);
+			file = NULL;
+			if (!s->frame[s->frames - 1].inlined)
+				break;
+			call_site(&scope[i], cu, &file, &line);
+			continue;
+		}
 		f = push(s, pc, row);
 		if (!f)
 			break;

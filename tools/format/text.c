@@ -269,7 +269,7 @@ static void write_process(struct text *t, const struct image *img)
 		page_count(attempts, h->attempts, "attempt", "attempts"),
 		img->process.alive    ? "still running"
 		: img->process.exited ? "ended"
-				      : "end not seen",
+				      : "gone, its end was not seen",
 		img->superseded ? ", then ran another program" : "");
 	write_reasons(t, h);
 	write_losses(t, img);

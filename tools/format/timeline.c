@@ -191,11 +191,12 @@ static void write_event(struct timeline *t, const struct event *e, const struct 
 	}
 	fprintf(t->p->out, "%-11s ", format_call_name(e->call));
 	if (e->kind == EVENT_DATA)
-		fprintf(t->p->out, "%s %9s  ", e->dir == DIR_TX ? "->" : "<-",
+		fprintf(t->p->out, "%s %9s", e->dir == DIR_TX ? "->" : "<-",
 			page_bytes(size, e->moved));
 	else
-		fprintf(t->p->out, "%14s", "");
-	fprintf(t->p->out, "%-15s  ", s->phase ? s->phase : "");
+		fprintf(t->p->out, "%12s", "");
+	if (s->phase || s->frames[0] || e->kind != EVENT_DATA || e->segments)
+		fprintf(t->p->out, "  %-15s  ", s->phase ? s->phase : "");
 	if (s->frames[0])
 		page_put(t->p, s->fault ? INK_RED : INK_PLAIN, "%s", s->frames);
 	else
