@@ -211,6 +211,17 @@ static size_t early_request(struct feed *f)
 	return h->state == HTTP_DONE ? i : 0;
 }
 
+/* One reading is left.  Returns where the next request began, if it did. */
+static uint64_t early_over(struct phase_machine *m)
+{
+	uint64_t start = m->left[0];
+
+	m->bits &= (uint8_t)~BIT_EARLY;
+	m->left[0] = 0;
+	ws_frame_init(&m->req.frame);
+	return start;
+}
+
 static size_t early_bytes(struct feed *f)
 {
 	struct phase_machine *m = f->m;
@@ -220,9 +231,8 @@ static size_t early_bytes(struct feed *f)
 		early_begin(f);
 	used = early_request(f);
 	if (used) {
-		m->bits &= (uint8_t)~BIT_EARLY;
 		m->off[f->dir] += used;
-		request_begin(f, m->left[0]);
+		request_begin(f, early_over(m));
 		if (m->req_step == REQ_HEAD)
 			request_ready(f);
 		return used;
@@ -236,17 +246,20 @@ void phase_request_refused(struct feed *f)
 {
 	struct phase_machine *m = f->m;
 	bool begun;
+	uint64_t start;
 
 	if (m->req_step != REQ_EARLY)
 		return;
-	begun = (m->bits & BIT_EARLY) && (m->request.len || m->request.state == HTTP_BAD);
-	m->bits &= (uint8_t)~BIT_EARLY;
 	m->req_step = REQ_IDLE;
+	if (!(m->bits & BIT_EARLY))
+		return;
+	begun = m->request.len || m->request.state == HTTP_BAD;
+	start = early_over(m);
 	if (!begun)
 		return;
-	request_begin(f, m->left[0]);
+	request_begin(f, start);
 	if (m->req_step == REQ_HEAD && m->request.state == HTTP_BAD)
-		request_bad(f, m->left[0] + m->request.len);
+		request_bad(f, start + m->request.len);
 }
 
 void phase_request_switched(struct feed *f)
@@ -280,6 +293,7 @@ void phase_request_switched(struct feed *f)
 	else
 		ws_frame_init(&m->req.frame);
 	m->bits &= (uint8_t)~BIT_EARLY;
+	m->left[0] = 0;
 }
 
 size_t phase_request_step(struct feed *f)
