@@ -28,10 +28,11 @@ static void assert_span(struct span s, const char *text)
 
 static void a_request_is_readable_by_part_and_by_field(void **state)
 {
-	assert_int_equal(parse(HTTP_REQUEST,
-			       "GET /a?b HTTP/1.1\r\nHost: x\r\nCookie:a\r\ncookie: b\r\n"
-			       "\r\nrest"),
-			 50);
+	static const char head[] = "GET /a?b HTTP/1.1\r\nHost: x\r\nCookie:a\r\ncookie: b\r\n\r\n";
+	char text[sizeof(head) + 4];
+
+	snprintf(text, sizeof(text), "%srest", head);
+	assert_int_equal(parse(HTTP_REQUEST, text), strlen(head));
 	assert_span(view.method, "GET");
 	assert_span(view.target, "/a?b");
 	assert_span(view.version, "HTTP/1.1");
