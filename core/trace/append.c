@@ -147,9 +147,7 @@ bool trace_populate_begin(struct trace_header *h, uint64_t step, struct trace_ra
 	from = h->half[index].populated;
 	left = h->half_size - from;
 	/* Another thread may have populated since need was computed. */
-	if (!left ||
-	    (h->half[index].cursor & ~TRACE_CURSOR_CLOSED) + TRACE_RECORD_MAX + TRACE_AHEAD <
-		    from) {
+	if (!left || cursor_of(&h->half[index]) + TRACE_RECORD_MAX + TRACE_AHEAD < from) {
 		trace_grow_abandon(h);
 		return false;
 	}
@@ -180,8 +178,10 @@ struct walk {
 	uint64_t records;
 };
 
-/* The first offset from at on that holds something, end if nothing does. */
-static uint64_t skip_zeros(const uint64_t *words, uint64_t at, uint64_t end)
+/* The first offset from at on that holds something, end if nothing does.  It may look at a record while
+ * its writer fills it; that is meant, so the thread sanitizer is told to look away. */
+__attribute__((no_sanitize_thread)) static uint64_t skip_zeros(const uint64_t *words, uint64_t at,
+							       uint64_t end)
 {
 	while (at < end && !__atomic_load_n(&words[at / 8], __ATOMIC_ACQUIRE))
 		at += 8;

@@ -372,6 +372,22 @@ static void given_back_pages_are_populated_again_before_use(void **state)
 	trace_free(h);
 }
 
+static void a_thread_that_missed_the_switch_writes_nothing_into_the_closed_half(void **state)
+{
+	struct trace_header *h = trace_new();
+	unsigned need;
+
+	assert_true(put_text(h, 1, 1));
+	while (h->half[0].cursor <= h->half_size - TRACE_RECORD_MAX)
+		assert_true(put_text(h, 1, 1));
+	assert_true(grow(h, TRACE_NEED_SWITCH));
+	assert_int_equal(h->active_half, 1);
+	h->active_half = 0; /* what such a thread believes */
+	assert_null(trace_reserve(h, TRACE_TEXT, 64, &need));
+	assert_int_equal(need, TRACE_NEED_SWITCH);
+	trace_free(h);
+}
+
 struct job {
 	struct trace_header *h;
 	uint32_t writer;
@@ -576,6 +592,8 @@ int main(void)
 		cmocka_unit_test(a_half_with_an_unfinished_end_is_not_reused_until_it_is_finished),
 		cmocka_unit_test(a_gap_of_zeros_is_passed_by_readers_and_kept_by_a_switch),
 		cmocka_unit_test(given_back_pages_are_populated_again_before_use),
+		cmocka_unit_test(
+			a_thread_that_missed_the_switch_writes_nothing_into_the_closed_half),
 		cmocka_unit_test(four_threads_and_a_reader_lose_and_tear_nothing),
 		cmocka_unit_test(nothing_published_is_missing_after_sigkill),
 	};
