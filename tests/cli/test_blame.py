@@ -10,19 +10,19 @@ import tempfile
 import unittest
 
 import victim
-from harness import Server, assert_primary, exchanges, free_port, report
+from harness import Server, assert_primary, exchanges, free_port, handshake_bytes, report
 
 
-def blamed(trace, spoil):
+def blamed(trace, spoil, *args):
     """(primary finding, its blame, its reason) of the attempt with that spoil."""
-    x = next(x for x in exchanges(report(trace)) if x["path"].endswith("spoil=" + spoil))
+    x = next(x for x in exchanges(report(trace, *args)) if x["path"].endswith("spoil=" + spoil))
     finding = next(f for f in x["findings"] if f["primary"])
     return finding["id"], finding["blame"], finding["blame_reason"]
 
 
 class Blame(unittest.TestCase):
-    def is_blamed(self, trace, spoil, finding, function, line):
-        found, blame, reason = blamed(trace, spoil)
+    def is_blamed(self, trace, spoil, finding, function, line, *args):
+        found, blame, reason = blamed(trace, spoil, *args)
         self.assertEqual(found, finding)
         self.assertIsNotNone(blame, reason)
         self.assertEqual(blame["function"], function, blame["frames"])
@@ -36,6 +36,7 @@ EARLY = 'send_text(r->fd, "HTTP/1.1 200 OK\\r\\nContent-Length: 0'
 AFTER = 'send_text(r->fd, "HTTP/1.1 200 OK\\r\\nContent-Length: 2'
 JSON = 'respond_json(r->fd,'
 BODY = 'read_some(r->fd, body,'
+WRONG = 'send_all(r->fd, answer,'
 
 
 class WithAHealthyUpgrade(Blame):
@@ -47,9 +48,9 @@ class WithAHealthyUpgrade(Blame):
         victim.record(cls.server)
         cls.server.terminate()
 
-    def check(self, spoil, finding, function, marker):
+    def check(self, spoil, finding, function, marker, *args):
         blame, reason = self.is_blamed(self.server.trace, spoil, finding, function,
-                                       victim.line_of(marker))
+                                       victim.line_of(marker), *args)
         self.assertIsNone(reason)
         functions = [f["function"] for f in blame["frames"]]
         self.assertIn("accept_loop", functions)
@@ -69,8 +70,27 @@ class WithAHealthyUpgrade(Blame):
     def test_a_helper_upon_the_helper_is_not_blamed_either(self):
         self.check("json", "http-after-101", "metrics", JSON)
 
-    def test_the_middleware_that_read_the_body(self):
-        self.check("body", "premature-body-read", "logger", BODY)
+    def test_the_handler_that_composed_a_wrong_101(self):
+        self.check("wrong", "bad-accept", "upgrade", WRONG)
+
+    def test_a_close_every_connection_ends_with_is_nobodys_fault(self):
+        found, blame, reason = blamed(self.server.trace, "silent")
+        self.assertEqual(found, "closed-without-response")
+        self.assertIsNone(blame)
+        self.assertIn("healthy", reason)
+
+
+class WhileItHangs(Blame):
+    def test_the_middleware_that_waits_for_a_body(self):
+        with victim.serving() as server:
+            victim.healthy(server)
+            with server.client() as client:
+                client.send(handshake_bytes("/ws?spoil=body"))
+                # The limit is an option: nobody has to hang for five seconds here.
+                args = ("--path", "*spoil=body", "--never-answered", "10ms")
+                assert_primary(server.trace, "/ws", "premature-body-read", *args)
+                self.is_blamed(server.trace, "body", "premature-body-read", "logger",
+                               victim.line_of(BODY), *args)
 
 
 class WithoutAHealthyUpgrade(Blame):
@@ -125,8 +145,7 @@ class WithoutSymbols(Blame):
             subprocess.run(["gcc", "-O1", "-g", "-Wl,--build-id", "-DREBUILT", victim.SOURCE, "-o", binary],
                            check=True)
             _, blame, reason = blamed(server.trace, "reject")
-        if blame is not None:
-            self.assertIsNone(blame["function"], "a name from another build")
+        self.assertIsNone(blame, "a name from another build")
         self.assertIn("build id", reason)
 
 

@@ -90,7 +90,7 @@ class WhatItSays(Recorded):
 
     def test_text_written_by_the_server_stands_in_the_timeline(self):
         block = self.block("--path", "/ws[?]spoil=reject")
-        self.assertRegex(block, r"stderr .*auth: no token in the request\\n")
+        self.assertRegex(block, r"stderr .*refused: nobody is logged in\\n")
 
     def test_a_healthy_attempt_takes_one_line(self):
         text = self.report("--path", "/ws")
@@ -190,7 +190,8 @@ class BadTraces(Recorded):
         name = next(n for n in os.listdir(self.trace) if n.endswith(".trace"))
         self.file = os.path.join(self.dir, name)
         with open(os.path.join(self.trace, name), "rb") as f:
-            self.bytes = f.read()
+            # Behind the last record there is only sparse nothing.
+            self.bytes = f.read(8 << 20)
 
     def write(self, data):
         with open(self.file, "wb") as f:
@@ -223,9 +224,7 @@ class BadTraces(Recorded):
         self.refused(self.write(self.bytes[:100]), re.escape(self.file))
 
     def test_a_cut_off_file_is_shown_as_far_as_it_goes(self):
-        # Cut behind the last byte that is not zero: everything recorded is still there.
-        keep = len(self.bytes.rstrip(b"\0")) + 8
-        done = shakedown("report", self.write(self.bytes[:keep]))
+        done = shakedown("report", self.write(self.bytes))
         self.assertEqual(done.returncode, 0, done.stderr)
         self.assertIn("cut off", done.stderr)
         self.assertIn("9 attempts", done.stdout)
@@ -243,9 +242,10 @@ class BadTraces(Recorded):
         self.assertEqual(gated.returncode, 3, "an unread part must not pass a gate")
 
     def test_a_spoiled_file_never_crashes_the_report(self):
+        recorded = self.bytes.rstrip(b"\0") + bytes(4096)
         seed = 12345
         for _ in range(60):
-            data = bytearray(self.bytes[:len(self.bytes.rstrip(b"\0")) + 4096])
+            data = bytearray(recorded)
             for _ in range(40):
                 seed = (seed * 6364136223846793005 + 1442695040888963407) % 2**64
                 data[seed % len(data)] = seed >> 56

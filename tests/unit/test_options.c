@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include "core/core.h"
+#include "tools/verb/launch.h"
 #include "tools/verb/nearest.h"
 #include "tools/verb/options.h"
 #include "tools/verb/value.h"
@@ -287,6 +288,26 @@ static void help_is_found_among_the_options_only(void **state)
 	assert_false(options_ask_help(&paint, 2, value, false));
 }
 
+static void every_variable_the_library_reads_is_known_to_the_command(void **state)
+{
+	static const char *const library[] = {
+#define CONFIG(id, name, type, initial, help) name,
+#include "shim/engine/config.def"
+#undef CONFIG
+	};
+
+	(void)state;
+	for (size_t i = 0; i < CORE_ARRAY_LEN(library); i++) {
+		char value[] = "=first", *entry[] = {NULL, NULL}, text[64];
+
+		/* Some value fits; a name that is unknown fits with none. */
+		snprintf(text, sizeof(text), "%s%s", library[i],
+			 strstr(library[i], "KEEP") ? value : "=1");
+		entry[0] = text;
+		assert_true(launch_environ_check(entry));
+	}
+}
+
 /* What a function writes to a stream, in a static buffer. */
 static const char *written(void (*what)(FILE *, const struct verb *), const struct verb *v)
 {
@@ -392,6 +413,7 @@ int main(void)
 		cmocka_unit_test(the_nearest_word_is_near_or_nothing),
 		cmocka_unit_test(words_of_any_length_can_be_compared),
 		cmocka_unit_test(help_is_found_among_the_options_only),
+		cmocka_unit_test(every_variable_the_library_reads_is_known_to_the_command),
 		cmocka_unit_test(help_page_and_completion_name_every_option_of_every_verb),
 		cmocka_unit_test(help_fits_a_terminal_of_80_columns),
 		cmocka_unit_test(the_help_of_a_verb_is_exactly_this),

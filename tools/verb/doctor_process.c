@@ -181,15 +181,32 @@ static pid_t parent_of(pid_t pid)
 	return parent;
 }
 
-/* The oldest ancestor that runs the same program: workers are restarted through their master. */
-static pid_t master_of(pid_t pid)
+/* Were two processes one before a fork?  Same program, and the same command line, unless the younger
+ * one rewrote its own ("nginx: worker process"). */
+static bool is_fork_of(pid_t pid, pid_t parent)
 {
 	char exe[PATH_MAX], above[PATH_MAX];
+	size_t n, m;
+	char *mine, *theirs;
+	bool same;
 
-	for (int i = 0; i < ANCESTORS_MAX && read_link(pid, "exe", exe); i++) {
+	if (!read_link(pid, "exe", exe) || !read_link(parent, "exe", above) || strcmp(exe, above))
+		return false;
+	mine = read_file(pid, "cmdline", &n);
+	theirs = read_file(parent, "cmdline", &m);
+	same = mine && theirs && ((n == m && !memcmp(mine, theirs, n)) || strstr(mine, ": "));
+	free(mine);
+	free(theirs);
+	return same;
+}
+
+/* The oldest ancestor it was forked from: workers are restarted through their master. */
+static pid_t master_of(pid_t pid)
+{
+	for (int i = 0; i < ANCESTORS_MAX; i++) {
 		pid_t parent = parent_of(pid);
 
-		if (parent <= 1 || !read_link(parent, "exe", above) || strcmp(exe, above))
+		if (parent <= 1 || !is_fork_of(pid, parent))
 			break;
 		pid = parent;
 	}

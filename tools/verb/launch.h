@@ -56,11 +56,12 @@ void launch_folder_undo(const struct launch_folder *f);
 
 /* ---- launch_environ.c ---- */
 
-/* The SHAKEDOWN_* variables that mean something; NULL behind the last. */
-const char *launch_variable(size_t i);
-
-/* Refuse SHAKEDOWN_* variables nobody reads: they are misspelt.  Complains with the nearest name. */
+/* Refuse SHAKEDOWN_* variables nobody reads (they are misspelt) and values that mean nothing.
+ * Complains with the remedy. */
 bool launch_environ_check(char *const *env);
+
+/* Take the variables out of the environment that are not for the library. */
+void launch_environ_strip(void);
 
 /* ---- launch_process.c ---- */
 

@@ -33,14 +33,26 @@ static bool is_empty(const char *path)
 	return empty;
 }
 
+static bool has_parent(const char *dir)
+{
+	char parent[PATH_MAX];
+	const char *slash = strrchr(dir, '/');
+
+	if (!slash || slash == dir)
+		return true;
+	snprintf(parent, sizeof(parent), "%.*s", (int)(slash - dir), dir);
+	return !access(parent, F_OK);
+}
+
 static void complain_mkdir(const char *dir, int e)
 {
-	switch (e) {
-	case ENOENT:
+	if (e == ENOENT && !has_parent(dir)) {
 		complain("cannot make the trace folder %s: the folder it should be in does not "
 			 "exist; make it with mkdir -p",
 			 dir);
-		break;
+		return;
+	}
+	switch (e) {
 	case EACCES:
 	case EPERM:
 	case EROFS:

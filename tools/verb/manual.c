@@ -40,10 +40,18 @@ static const char overview_text[] =
 	"when it found what it was told to look for, with 2 when it was used wrongly and "
 	"with 3 when it could not do its job.\n";
 
+enum reader {
+	LIBRARY,
+	COMMAND,
+	TESTS, /* not for users */
+};
+
 static const struct {
-	const char *name, *help;
+	const char *name;
+	enum reader reader;
+	const char *help;
 } variables[] = {
-#define VARIABLE(name, help) {name, help},
+#define VARIABLE(name, type, reader, help) {name, reader, help},
 #include "tools/verb/environ.def"
 #undef VARIABLE
 };
@@ -175,7 +183,7 @@ void manual_overview(FILE *out)
 	help_text(out, overview_text);
 	fputs("\nENVIRONMENT\n\n", out);
 	for (size_t i = 0; i < CORE_ARRAY_LEN(variables); i++) {
-		if (!variables[i].help)
+		if (variables[i].reader == TESTS)
 			continue;
 		fprintf(out, "  %-*s", HELP_COLUMN - 2, variables[i].name);
 		wrap(out, variables[i].help, strlen(variables[i].help), HELP_COLUMN, HELP_COLUMN);
@@ -296,7 +304,7 @@ static void page_overview(FILE *out)
 	page_text(out, overview_text);
 	fputs(".SH ENVIRONMENT\n", out);
 	for (size_t i = 0; i < CORE_ARRAY_LEN(variables); i++) {
-		if (!variables[i].help)
+		if (variables[i].reader == TESTS)
 			continue;
 		fprintf(out, ".TP\n\\fB%s\\fR\n", variables[i].name);
 		roff_line(out, variables[i].help);

@@ -18,6 +18,8 @@
 #include "tools/verb/verb.h"
 #include "tools/verb/verdict.h"
 
+#define SIZE_LIMIT UINT64_C(1000000000000)
+
 static const char *output, *keep, *fail_on;
 static uint64_t max_trace, payload = UINT64_MAX, body = UINT64_MAX;
 static bool all, no_redact, quiet;
@@ -108,6 +110,7 @@ static void set_number(const char *name, uint64_t value)
 /* The variables the library reads; what is not given on the command line keeps its value. */
 static void set_variables(const char *folder)
 {
+	launch_environ_strip();
 	set("SHAKEDOWN_TRACE", folder);
 	if (max_trace)
 		set_number("SHAKEDOWN_MAX_TRACE", max_trace);
@@ -134,6 +137,26 @@ static bool set_preload(const struct launch_library *l, const struct verdict *v)
 		return false;
 	}
 	set("LD_PRELOAD", value);
+	return true;
+}
+
+/* The library reads sizes of up to twelve digits. */
+static bool check_sizes(void)
+{
+	static const struct {
+		const char *name;
+		const uint64_t *value;
+		uint64_t unset;
+	} size[] = {{"max-trace", &max_trace, 0},
+		    {"payload", &payload, UINT64_MAX},
+		    {"body", &body, UINT64_MAX}};
+
+	for (size_t i = 0; i < CORE_ARRAY_LEN(size); i++) {
+		if (*size[i].value != size[i].unset && *size[i].value >= SIZE_LIMIT) {
+			complain("--%s is too large; the most is 900G", size[i].name);
+			return false;
+		}
+	}
 	return true;
 }
 
@@ -243,7 +266,7 @@ static int run(int argc, char **argv)
 		complain("run needs a command: shakedown run -- CMD...");
 		return LAUNCH_FAILED;
 	}
-	if (!launch_environ_check(environ))
+	if (!check_sizes() || !launch_environ_check(environ))
 		return LAUNCH_FAILED;
 	verdict_of_command(argv, &v);
 	if (v.sight == SIGHT_NONE) {
