@@ -69,6 +69,8 @@ static inline __attribute__((always_inline)) bool libc_passes(unsigned id, unsig
 {
 	switch (op) {
 	case OP_READ:
+		/* Messages bring descriptors along, on whatever socket they come. */
+		return id != CALL_recvmsg && id != CALL_recvmmsg && !engine_tracks((int)a);
 	case OP_WRITE:
 	case OP_SENDFILE:
 	case OP_SHUTDOWN:

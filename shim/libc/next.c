@@ -4,11 +4,13 @@
  *
  * (1) Until libc_next_fill ran, every entry is an early stand-in of the assembly file: the system call
  *     itself (GEN), or a look-up on the spot (LIB, HAND).  Other libraries' constructors come here.
- * (2) dlsym is the only name the library imports, weakly and without a version.  Looking up a name
+ * (2) dlsym is the only name the library imports, weakly and without a version; where it is missing
+ *     the loader's list is searched (loaded.c).  Looking up a name
  *     that does not exist may allocate inside libc; it is done only while filling, when an allocator
  *     that calls back into us finds stand-ins, and the error it leaves is taken away again.
  */
 #include "shim/libc/door.h"
+#include "shim/libc/loaded.h"
 
 #include <sys/syscall.h>
 
@@ -63,26 +65,29 @@ static int *(*next_errno)(void);
 
 int *libc_errno(void)
 {
-	if (!next_errno && dlsym) {
-		void *p = dlsym(LIBC_RTLD_DEFAULT, "__errno_location");
+	if (!next_errno) {
+		void *p = libc_global("__errno_location");
 		__atomic_store_n(&next_errno, (int *(*)(void))p, __ATOMIC_RELAXED);
 	}
 	return next_errno ? next_errno() : NULL;
 }
 
+static void *find_next(const char *name)
+{
+	return dlsym ? dlsym(LIBC_RTLD_NEXT, name) : loaded_find(name, true);
+}
+
 void *libc_next_find(unsigned symbol)
 {
 	const struct next_name *n = &next_names[symbol];
-	void *p = dlsym ? dlsym(LIBC_RTLD_NEXT, n->name) : NULL;
+	void *p = find_next(n->name);
 
-	if (!p && dlsym && n->other)
-		p = dlsym(LIBC_RTLD_NEXT, n->other);
-	return p;
+	return p || !n->other ? p : find_next(n->other);
 }
 
 void *libc_global(const char *name)
 {
-	return dlsym ? dlsym(LIBC_RTLD_DEFAULT, name) : NULL;
+	return dlsym ? dlsym(LIBC_RTLD_DEFAULT, name) : loaded_find(name, false);
 }
 
 void libc_next_fill(void)

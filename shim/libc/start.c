@@ -10,25 +10,9 @@
 #include "shim/engine/line.h"
 #include "shim/engine/sys.h"
 #include "shim/libc/door.h"
+#include "shim/libc/loaded.h"
 
 #include "core/trace/layout.h"
-
-/* As dladdr fills it in glibc and musl. */
-struct start_info {
-	const char *path;
-	void *base;
-	const char *symbol;
-	void *address;
-};
-
-static const char *own_path(void)
-{
-	int (*find)(const void *, struct start_info *) =
-		(int (*)(const void *, struct start_info *))libc_global("dladdr");
-	static struct start_info info;
-
-	return find && find(&info, &info) ? info.path : NULL;
-}
 
 /* glibc hands the arguments of main to constructors; musl hands nothing, but has set environ. */
 static char **find_environ(char **envp)
@@ -63,7 +47,7 @@ __attribute__((constructor(101))) static void start(int argc, char **argv, char 
 			say(problem);
 		return;
 	}
-	libc_environ_start(environ, own_path());
+	libc_environ_start(environ, loaded_self());
 	libc_syscall_start();
 }
 

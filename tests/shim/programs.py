@@ -53,6 +53,21 @@ def run(*command, env=None, timeout=TIMEOUT, **options):
                           check=False, **options)
 
 
+@functools.lru_cache(maxsize=None)
+def library_without_dlsym():
+    """The library as it is in a process that has no dlsym (glibc before 2.34 without libdl)."""
+    with open(harness.LIB, "rb") as file:
+        data = file.read()
+    if data.count(b"\0dlsym\0") < 1:
+        raise AssertionError("the library does not import dlsym")
+    path = os.path.join(folder(), "bare")
+    os.makedirs(path, exist_ok=True)
+    path = os.path.join(path, "libshakedown.so")
+    with open(path, "wb") as file:
+        file.write(data.replace(b"\0dlsym\0", b"\0dlsyX\0"))
+    return path
+
+
 class Row:
     """One CALL or VARIANT. For a call, row is its own name and klass is ''."""
 

@@ -91,6 +91,16 @@ class Watched(LifeCase):
         self.check("range", "/range-0", "/range-1", "/range-2")
 
 
+class WithoutDlsym(LifeCase):
+    def test_an_old_glibc_without_libdl_is_watched_all_the_same(self):
+        library = programs.library_without_dlsym()
+        bare = self.run_life("cancel", preload=())
+        self.assertEqual(self.run_life("cancel", preload=[library]), bare)
+        harness.assert_healthy(self.trace, "/cancel")
+        lines = self.run_life("exec", "execve", "show", preload=[library]).splitlines()
+        self.assertIn("LD_PRELOAD=" + library, lines)
+
+
 class Exec(LifeCase):
     """A new image is watched although the program handed it an environment without us."""
 

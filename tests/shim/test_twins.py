@@ -50,6 +50,11 @@ class Twins(unittest.TestCase):
         self.assertEqual(self.output(self.program, preload=[LIB],
                                      SHAKEDOWN_TRACE="/proc/no/such/place"), self.bare)
 
+    def test_the_program_prints_the_same_in_a_process_without_dlsym(self):
+        library = programs.library_without_dlsym()
+        self.assertEqual(self.output(self.program, preload=[library]), self.bare)
+        self.assertEqual(self.output("/bin/true", preload=[library, self.early]), self.bare_early)
+
     def test_the_shim_twice_is_the_same_as_once(self):
         self.assertEqual(self.output(self.program, preload=[LIB, LIB]), self.bare)
 
