@@ -110,3 +110,12 @@ void *array_grow(void *array, size_t n, size_t *cap, size_t size)
 		out_of_memory();
 	return array;
 }
+
+void *array_new(size_t n, size_t size)
+{
+	void *array = calloc(n ? n : 1, size);
+
+	if (!array)
+		out_of_memory();
+	return array;
+}

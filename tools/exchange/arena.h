@@ -20,4 +20,7 @@ void arena_free(struct arena *a); /* NULL is fine */
  * arena_alloc. *cap is in items. */
 void *array_grow(void *array, size_t n, size_t *cap, size_t size);
 
+/* n zeroed items for free(); ends the program like arena_alloc. */
+void *array_new(size_t n, size_t size);
+
 #endif

@@ -38,8 +38,21 @@ static const struct http_view no_view;
 
 /* ---- the sink ---- */
 
+/* The event that moved the byte at off: the machine may have held bytes back before it told. */
+static uint32_t event_of(const struct follow *f, enum dir dir, uint64_t off)
+{
+	for (uint32_t i = f->event + 1; i-- > 0;) {
+		const struct event *e = &f->c->event[i];
+
+		if (e->kind == EVENT_DATA && e->dir == dir && e->off <= off)
+			return i;
+	}
+	return f->event;
+}
+
 static struct draft *draft_begin(struct follow *f, const struct phase_event *e)
 {
+	uint32_t event = event_of(f, e->dir, e->off);
 	struct draft *d;
 
 	work.draft = array_grow(work.draft, work.drafts, &work.draft_cap, sizeof(*work.draft));
@@ -51,8 +64,8 @@ static struct draft *draft_begin(struct follow *f, const struct phase_event *e)
 	d->x.req_off = e->off;
 	d->x.req_head_end = d->x.req_end = d->x.early_off = MODEL_NO_OFF;
 	d->x.off_switched[0] = d->x.off_switched[1] = MODEL_NO_OFF;
-	d->x.t_start = f->e->t_ns;
-	d->x.ev_start = f->event;
+	d->x.t_start = f->c->event[event].t_ns;
+	d->x.ev_start = event;
 	d->x.ev_head = d->x.ev_answer = d->x.ev_switched = MODEL_NONE;
 	d->x.mark_start = d->x.mark_end = (uint32_t)work.marks;
 	return d;

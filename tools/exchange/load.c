@@ -257,7 +257,7 @@ static char *list_path(const char *path, struct names *names, struct launcher *l
 
 static void open_images(struct trace_set *s, struct names *names)
 {
-	s->image = array_grow(NULL, 0, &(size_t){(names->n + 1) / 2}, sizeof(*s->image));
+	s->image = array_new(names->n, sizeof(*s->image));
 	for (size_t i = 0; i < names->n; i++) {
 		char *error = NULL;
 

@@ -17,8 +17,7 @@ static void rehash(struct builder *b)
 {
 	b->buckets = b->buckets ? b->buckets * 2 : 1024;
 	free(b->bucket);
-	b->bucket = array_grow(NULL, 0, &(size_t){b->buckets / 2}, sizeof(*b->bucket));
-	memset(b->bucket, 0, b->buckets * sizeof(*b->bucket));
+	b->bucket = array_new(b->buckets, sizeof(*b->bucket));
 	for (size_t i = 0; i < b->slots; i++) {
 		size_t at = hash(b->slot[i].id, b->buckets);
 
