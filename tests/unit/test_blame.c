@@ -371,7 +371,8 @@ static void a_replaced_file_gives_no_names_instead_of_wrong_ones(void **state)
 	assert_null(b.stack->frame[0].function);
 	assert_string_equal(b.stack->frame[0].module, "test_blame");
 	assert_true(b.stack->frame[0].module_off > 0);
-	assert_non_null(strstr(b.stack->frame[0].why, "build id"));
+	assert_null(b.culprit);
+	assert_non_null(strstr(b.reason, "build id"));
 	adjourn(&k);
 }
 

@@ -251,6 +251,16 @@ static void learn(struct blamer *b)
 
 /* ---- the verdict ---- */
 
+/* The walk ended in a file that could not be used: who called is unknown. NULL when it did not. */
+static const char *cut_short(struct blamer *b, const struct stack *s)
+{
+	const struct frame *last = &s->frame[s->frames - 1];
+
+	if (!last->module || !last->why || last->function || last->entry)
+		return NULL;
+	return say(b, "the stack could not be followed through %s: %s", last->module, last->why);
+}
+
 /* Nobody of the user's is on the stack: who is? */
 static const char *nobody(struct blamer *b, const struct stack *s)
 {
@@ -273,10 +283,7 @@ static const char *nobody(struct blamer *b, const struct stack *s)
 	}
 	if (!last->module)
 		return "the stack could not be followed into code that belongs to no file";
-	if (last->why && strcmp(last->role, "libc") != 0)
-		return say(b, "the stack could not be followed through %s: %s", last->module,
-			   last->why);
-	return "the stack could not be followed into your code";
+	return cut_short(b, s) ? cut_short(b, s) : "the stack could not be followed into your code";
 }
 
 /* "auth (server.c:12)", or module+offset. */
@@ -380,11 +387,13 @@ static void judge(struct blamer *b, bool author, struct blame *ret)
 	for (i = 0; user && i < s->frames; i++)
 		if (is_user(&s->frame[i]))
 			user[n++] = &s->frame[i];
-	if (n && author)
-		ret->culprit = find_author(b, user, n);
 	if (!n)
 		ret->reason = nobody(b, s);
-	else if (!ret->culprit)
+	else if (cut_short(b, s))
+		ret->reason = cut_short(b, s);
+	else if (author && (ret->culprit = find_author(b, user, n)))
+		ret->reason = NULL;
+	else
 		judge_frames(b, user, n, ret);
 	free(user);
 }

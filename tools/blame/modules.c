@@ -35,12 +35,15 @@ static int open_regular(const char *path)
 	return fd;
 }
 
-/* Address minus link-time address, from the segment that holds the mapping's file offset. */
+/* Address minus link-time address, from the segment that holds the mapping's file offset.  A program
+ * linked to fixed addresses has no other place: a further copy of its code (V8 makes one of its
+ * builtins) is not described by its tables. */
 static bool find_bias(Elf *elf, const struct trace_module *row, uint64_t *ret)
 {
+	GElf_Ehdr eh;
 	size_t i, n;
 
-	if (elf_getphdrnum(elf, &n) < 0)
+	if (!gelf_getehdr(elf, &eh) || elf_getphdrnum(elf, &n) < 0)
 		return false;
 	for (i = 0; i < n; i++) {
 		GElf_Phdr ph;
@@ -51,7 +54,7 @@ static bool find_bias(Elf *elf, const struct trace_module *row, uint64_t *ret)
 		if (row->file_off + 4096 > ph.p_offset &&
 		    row->file_off < ph.p_offset + ph.p_filesz) {
 			*ret = row->start - (ph.p_vaddr - ph.p_offset + row->file_off);
-			return true;
+			return eh.e_type == ET_DYN || *ret == 0;
 		}
 	}
 	return false;
@@ -74,6 +77,18 @@ static const char *check_build_id(Elf *elf, const struct trace_module *row)
 	return NULL;
 }
 
+/* Another mapping of the same file at the same place belongs to the same module. */
+static Dwfl_Module *find_twin(const struct modules *m, const struct module *of)
+{
+	uint32_t i;
+
+	for (i = 0; i < m->count; i++)
+		if (m->row[i].mod && m->row[i].bias == of->bias &&
+		    strcmp(m->row[i].path, of->path) == 0)
+			return m->row[i].mod;
+	return NULL;
+}
+
 /* Returns why the file cannot be used, or NULL when it was reported. */
 static const char *report_module(struct modules *m, struct module *ret,
 				 const struct trace_module *row)
@@ -86,11 +101,16 @@ static const char *report_module(struct modules *m, struct module *ret,
 		return ret->path[0] == '/' ? "the file is not on this machine"
 					   : "the mapping belongs to no file";
 	elf = elf_begin(fd, ELF_C_READ_MMAP, NULL);
-	why = "the file is not the ELF file that ran";
+	why = "the mapping is not where the file says its code is";
 	if (elf && elf_kind(elf) == ELF_K_ELF && find_bias(elf, row, &ret->bias))
 		why = check_build_id(elf, row);
 	elf_end(elf);
 	if (!why) {
+		ret->mod = find_twin(m, ret);
+		if (ret->mod) {
+			close(fd);
+			return NULL;
+		}
 		/* On success the descriptor belongs to dwfl. */
 		ret->mod = dwfl_report_elf(m->dwfl, ret->name, ret->path, fd, ret->bias, true);
 		if (ret->mod)
@@ -106,7 +126,6 @@ static void add_module(struct modules *m, const struct trace_module *row)
 {
 	struct module *ret = &m->row[m->count];
 	const char *slash;
-	uint32_t i;
 
 	if (row->start >= row->end || !memchr(row->path, 0, sizeof(row->path)))
 		return;
@@ -114,23 +133,38 @@ static void add_module(struct modules *m, const struct trace_module *row)
 		.start = row->start, .end = row->end, .file_off = row->file_off, .path = row->path};
 	slash = strrchr(row->path, '/');
 	ret->name = slash && slash[1] ? slash + 1 : row->path;
-	/* Another mapping of a file that is reported already: its addresses belong to the same module. */
-	for (i = 0; i < m->count; i++) {
-		const struct module *other = &m->row[i];
-
-		if (strcmp(other->path, ret->path) != 0)
-			continue;
-		if (other->why || (row->start - row->file_off == other->start - other->file_off)) {
-			ret->mod = other->mod;
-			ret->bias = other->bias;
-			ret->why = other->why;
-			m->count++;
-			return;
-		}
-	}
 	if (m->dwfl)
 		ret->why = report_module(m, ret, row);
 	m->count++;
+}
+
+static int keep_alive(Dwfl_Module *mod, void **userdata, const char *name, Dwarf_Addr start,
+		      void *arg)
+{
+	struct modules *m = arg;
+	uint32_t i;
+
+	for (i = 0; i < m->count; i++)
+		if (m->row[i].mod == mod)
+			m->row[i].alive = true;
+	return DWARF_CB_OK;
+}
+
+/* elfutils threw away a module whose addresses another one covers: a trace may claim anything. */
+static void drop_dead(struct modules *m)
+{
+	uint32_t i;
+
+	for (i = 0; i < m->count; i++)
+		m->row[i].alive = false;
+	(void)dwfl_getmodules(m->dwfl, keep_alive, m, 0);
+	for (i = 0; i < m->count; i++) {
+		if (!m->row[i].mod || m->row[i].alive)
+			continue;
+		m->row[i].mod = NULL;
+		m->row[i].bias = 0;
+		m->row[i].why = "the mapping overlaps another file's";
+	}
 }
 
 void modules_init(struct modules *m, const struct image *img)
@@ -146,8 +180,10 @@ void modules_init(struct modules *m, const struct image *img)
 	m->dwfl = dwfl_begin(&callbacks);
 	for (i = 0; i < TRACE_MODULES && (row = trace_module_at(img->file, img->len, i)); i++)
 		add_module(m, row);
-	if (m->dwfl)
-		dwfl_report_end(m->dwfl, NULL, NULL);
+	if (!m->dwfl)
+		return;
+	dwfl_report_end(m->dwfl, NULL, NULL);
+	drop_dead(m);
 }
 
 void modules_done(struct modules *m)

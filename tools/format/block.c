@@ -132,12 +132,17 @@ static bool is_role(const struct frame *f, const char *role)
 	return strcmp(f->role, role) == 0;
 }
 
-/* Our own frames say nothing, and neither does libc outside the program's main. */
+/* Our own frames say nothing, neither does libc outside the program's main, nor a stack of nothing but
+ * somebody else's frames. */
 static void write_stack(const struct page *p, const struct blame *bl)
 {
 	const struct stack *s = bl->stack;
 	uint32_t i, n = s ? s->frames : 0, shown = 0;
 
+	for (i = 0; i < n && !is_role(&s->frame[i], "user"); i++)
+		;
+	if (i == n)
+		return;
 	while (n > 0 && is_role(&s->frame[n - 1], "libc"))
 		n--;
 	for (i = 0; i < n; i++) {
@@ -220,7 +225,8 @@ static void write_header(const struct page *p, const struct report_case *rc)
 	snprintf(left, sizeof(left), "connection #%" PRIu32 "  %s %s  pid %" PRIu32, rc->c->id,
 		 who(rc->c), rc->c->peer[0] ? rc->c->peer : "unknown", rc->img->process.pid);
 	wall_time(when, sizeof(when), rc->img, x->t_start);
-	page_rule(p, INK_BOLD, left, when);
+	/* A narrow page has no room for the date. */
+	page_rule(p, INK_BOLD, left, p->width < 90 && strlen(when) > 11 ? when + 11 : when);
 	block_method(x, method, sizeof(method));
 	block_target(x, target, p->width > 60 ? (p->width < 1000 ? p->width - 44 : 900) : 24);
 	block_protocol(x, protocol, sizeof(protocol));
