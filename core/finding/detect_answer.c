@@ -31,7 +31,7 @@ static bool insists(const struct exchange *x)
 static bool explained(const struct detect *d)
 {
 	return detect_has(d, FINDING_REQ_UPGRADE_STRIPPED) ||
-	       detect_has(d, FINDING_REQ_MALFORMED) ||
+	       detect_has(d, FINDING_REQ_MALFORMED) || detect_has(d, FINDING_HEAD_NEVER_COMPLETE) ||
 	       detect_has(d, FINDING_FIELD_LOST_IN_PROCESS) ||
 	       detect_has(d, FINDING_VERSION_NEGOTIATION);
 }
@@ -228,6 +228,7 @@ void rule_UPGRADE_REJECTED(struct detect *d)
 	if (!insists(d->x) && !h2c)
 		return;
 	quiet = explained(d) || version_was_refused_well(d, a) ||
+		(a->view->head.status == 408 && d->x->req_head_end == MODEL_NO_OFF) ||
 		detect_draining(d, a->first_event);
 	f = detect_raise(d, FINDING_UPGRADE_REJECTED);
 	finding_answer(d, f, a);

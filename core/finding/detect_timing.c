@@ -217,7 +217,7 @@ static void accepted_then_refused(struct detect *d, const struct mark *m)
 	/* A request over a WebSocket that was answered by a normal end is a short session. */
 	if (d->x->frames[d->ask] && (code == 1000 || code == 0))
 		return;
-	if (detect_draining(d, m->event))
+	if (detect_draining(d, m->event) || detect_has(d, FINDING_FRAME_ERROR))
 		return;
 	f = detect_raise(d, FINDING_CLOSED_RIGHT_AFTER_101);
 	finding_evidence(f, m->event, d->answer, m->e.off, m->frame.len + 2);
