@@ -10,13 +10,16 @@
  *     being first; an entry of ours that is there already stays where it is.
  * (4) SHAKEDOWN_TRACE and our entry in LD_PRELOAD are made absolute in the process's own environment
  *     too: it may change its folder and hand them on.  Nothing else in there is touched.
- * (5) When we were not loaded by LD_PRELOAD (/etc/ld.so.preload, a link), it is none of our business.
+ * (5) An environment the kernel could not read either is left to the kernel.
+ * (6) When we were not loaded by LD_PRELOAD (/etc/ld.so.preload, a link), it is none of our business.
  */
 #include "shim/engine/config.h"
 #include "shim/engine/line.h"
+#include "shim/engine/state.h"
 #include "shim/engine/sys.h"
 #include "shim/libc/door.h"
 
+#include <errno.h>
 #include <sys/stat.h>
 
 #define PRELOAD "LD_PRELOAD="
@@ -257,11 +260,56 @@ static bool has_var(char *const *envp, const char *var)
 	return false;
 }
 
+enum {
+	BATCH = 16,
+};
+
+/* Copy n things of the size of the first from as many places.  False when one is no memory of ours. */
+static bool can_read(void *to, const struct iovec *from, size_t n, size_t *ret_read)
+{
+	struct iovec local = {to, n * from->iov_len};
+	long got = sys_peek(sys_getpid(), &local, 1, from, (unsigned)n);
+
+	*ret_read = got < 0 ? 0 : (size_t)got / from->iov_len;
+	return got != -EFAULT;
+}
+
+/* Can the list and the first byte of every string be read?  The program may hand on addresses that
+ * are none, and shall get its EFAULT from the kernel.  Where we cannot ask, they are believed. */
+static bool is_readable(char *const *envp)
+{
+	struct iovec from[BATCH];
+	const char *entry[BATCH];
+	char first[BATCH];
+	size_t words, bytes, n;
+
+	if (!envp || engine.quiet)
+		return true;
+	for (;; envp += BATCH) {
+		for (n = 0; n < BATCH; n++)
+			from[n] = (struct iovec){(void *)(envp + n), sizeof(*envp)};
+		if (!can_read(entry, from, BATCH, &words))
+			return false;
+		if (!words)
+			return true;
+		for (n = 0; n < words && entry[n]; n++)
+			from[n] = (struct iovec){(void *)entry[n], 1};
+		if (n && (!can_read(first, from, n, &bytes) || bytes < n))
+			return false;
+		if (n < words)
+			return true;
+		if (words < BATCH)
+			return false;
+	}
+}
+
 size_t libc_environ_lack(char *const *envp)
 {
 	size_t n = 0, bytes = 0, lack = 0;
 	bool preload = false;
 
+	if ((!kept.entry && !kept.vars) || !is_readable(envp))
+		return 0;
 	for (; envp && envp[n]; n++) {
 		if (!kept.entry || !starts_with(envp[n], PRELOAD))
 			continue;

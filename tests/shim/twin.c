@@ -20,6 +20,7 @@
 #include <signal.h>
 #include <spawn.h>
 #include <stdarg.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -520,6 +521,22 @@ static void forks(void)
 	print_end("daemon's parent", child);
 }
 
+/* An environment that ends at the end of a page, with or without the NULL that should end it. */
+static char **long_list(bool ends)
+{
+	enum {
+		PAGE = 4096,
+		WORDS = PAGE / sizeof(char *)
+	};
+	char **list =
+		mmap(NULL, 2 * PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	munmap((char *)list + PAGE, PAGE);
+	for (int i = 0; i < WORDS; i++)
+		list[i] = ends && i == WORDS - 1 ? NULL : "NAME=value";
+	return list;
+}
+
 static void execs(void)
 {
 	char *argv[] = {"sh", "-c", "exit ${CODE:-9}", NULL};
@@ -546,6 +563,10 @@ static void execs(void)
 	TRY(execl, ("/no such file", "a", "b", NULL));
 	TRY(execlp, ("no such file", "a", NULL));
 	TRY(execle, ("/no such file", NULL, envp));
+	TRY(execve, ("/bin/true", argv, (char **)1));
+	TRY(execve, ("/bin/true", argv, ((char *[]){"A=1", (char *)1, NULL})));
+	TRY(execve, ("/bin/true", argv, long_list(false)));
+	CHILD("execve with many variables", p_execve("/bin/true", argv, long_list(true)));
 	posix_spawn_file_actions_init(&actions);
 	TRY(posix_spawn, (&child, "/bin/sh", &actions, NULL, argv, envp));
 	print_end("posix_spawn", child);
