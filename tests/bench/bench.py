@@ -14,11 +14,13 @@ interval lies within 1.5 %; otherwise the row says `inconclusive`.
     make bench BENCH='--only nginx'  rows whose name contains the word
 """
 import argparse
+import contextlib
 import glob
 import math
 import os
 import re
 import shutil
+import signal
 import statistics
 import subprocess
 import sys
@@ -37,19 +39,10 @@ STUB = os.path.join(BENCH, "libstub.so")
 SERVER_CPU, CLIENT_CPU = 0, (os.cpu_count() or 2) - 1
 
 
-def descendants(pid):
-    found = [pid]
-    for path in glob.glob("/proc/%d/task/*/children" % pid):
-        with open(path) as f:
-            for child in f.read().split():
-                found += descendants(int(child))
-    return found
-
-
 def cpu_ns(pid):
     """Scheduler time of a process and its children, all threads."""
     total = 0
-    for p in descendants(pid):
+    for p in harness.descendants(pid):
         for path in glob.glob("/proc/%d/task/*/schedstat" % p):
             with open(path) as f:
                 total += int(f.read().split()[0])
@@ -111,8 +104,11 @@ class Running:
         return rate, used / max(requests, 1)
 
     def stop(self):
-        self.process.terminate()
-        self.process.wait()
+        # strace waits for its tracee, so the innermost process goes first.
+        for pid in reversed(harness.descendants(self.process.pid)):
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGTERM)
+        self.process.wait(timeout=20)
 
 
 def interval(ratios):
