@@ -49,7 +49,7 @@ static void read_enters(struct call *c)
 
 	if (!conn)
 		return;
-	c->t_enter = ++conn->reader;
+	c->token = ++conn->entered[DIR_RX];
 	if (conn->bits & CONN_ATTEMPT)
 		observe_read_begins(conn, c);
 }
@@ -58,16 +58,20 @@ static void write_enters(struct call *c)
 {
 	struct conn *conn = attach(c, (int)c->arg[0]);
 
-	if (conn)
+	if (conn) {
+		c->token = ++conn->entered[DIR_TX];
 		c->t_enter = conn->bits & CONN_ASIDE ? 0 : clock_now();
-	else if (engine_tracks((int)c->arg[0]))
+	} else if (engine_tracks((int)c->arg[0])) {
 		c->flags |= FLAG_TEXT;
+	}
 }
 
 static void splice_enters(struct call *c)
 {
-	if (!attach(c, (int)c->arg[2]))
-		(void)attach(c, (int)c->arg[0]);
+	struct conn *to = attach(c, (int)c->arg[2]);
+
+	if (to)
+		c->token = ++to->entered[DIR_TX];
 	c->t_enter = clock_now();
 }
 
@@ -170,7 +174,7 @@ static void write_exits(struct call *c, bool hidden)
 		moved_nothing(c, conn_at(c->conn), DIR_TX);
 }
 
-/* One end or both are connections; attach() kept the one that is written to, if there is one. */
+/* One end or both may be connections; attach() looked at the one that is written to. */
 static void splice_exits(struct call *c)
 {
 	struct conn *from = conn_of((int)c->arg[0]);
@@ -178,12 +182,12 @@ static void splice_exits(struct call *c)
 
 	if (c->ret <= 0)
 		return;
-	if (conn_of((int)c->arg[2]) && c->conn)
+	if (c->conn)
 		observe_moved(conn_at(c->conn), c, DIR_TX, (uint64_t)c->ret, true);
 	if (!from)
 		return;
 	other.conn_key = from->id;
-	other.t_enter = from->reader;
+	other.token = ++from->entered[DIR_RX];
 	observe_moved(from, &other, DIR_RX, (uint64_t)c->ret, true);
 }
 

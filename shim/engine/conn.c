@@ -203,6 +203,17 @@ void conn_show(const struct conn *c, uint64_t t)
 	__atomic_store_n(&row->id, c->id, __ATOMIC_RELEASE);
 }
 
+void conn_moved(const struct conn *c, uint64_t t)
+{
+	struct trace_connection *row = file_row(c);
+
+	if (!row)
+		return;
+	row->t_last = t;
+	row->off[DIR_RX] = c->machine.off[DIR_RX];
+	row->off[DIR_TX] = c->machine.off[DIR_TX];
+}
+
 void conn_show_all(void)
 {
 	uint32_t end = conn_rows();

@@ -33,6 +33,8 @@ enum conn_bit {
 	CONN_ANSWERED = 1u << 9,  /* ... and its answer head is complete: took holds the time */
 	CONN_IN_HEAD = 1u << 10,  /* a request head has begun and is not complete */
 	CONN_EARLY = 1u << 11,	  /* bytes came behind the request before its answer */
+	CONN_FRAMES_RX = 1u << 12, /* what arrives is read as frames, for certain */
+	CONN_FRAMES_TX = 1u << 13,
 };
 
 /* 448 bytes at most; 64 more lie in the file. */
@@ -59,7 +61,9 @@ struct conn {
 	uint32_t fd;	     /* one that means it; of a free row: the next free one */
 	uint32_t listener;
 	uint32_t epoch;	 /* half in which the OPEN record lies, 0: nowhere */
-	uint32_t reader; /* counts reads entered: two at once are noticed by it */
+	uint32_t entered[2]; /* counts calls entered: two at once are noticed by it */
+	uint32_t last_what[2];	/* of the call that came back last: buffer and result, mixed; */
+	uint32_t last_frame[2]; /* ... and where its struct call lay, the low half */
 	uint32_t missed[2]; /* bytes moved by calls that did not get the lock */
 	uint32_t attempt;   /* ordinal of the attempt recorded last */
 	uint32_t calls;	    /* not yet added to the header */
@@ -98,5 +102,7 @@ uint64_t conn_cookie(int fd);
 /* Bring its row in the trace file up to date; t 0 keeps the time. */
 void conn_show(const struct conn *c, uint64_t t);
 void conn_show_all(void);
+/* The same when nothing but the offsets changed. */
+void conn_moved(const struct conn *c, uint64_t t);
 
 #endif

@@ -89,8 +89,7 @@ struct call {
 	uint64_t t_enter;
 	uint64_t arg[6];
 	int64_t ret;	    /* the kernel's answer: value or -errno */
-	uint64_t caller;    /* return address into the application if the door knows it, else 0: lets the
-			     * stack of an accept be recognised without looking at it */
+	uint64_t token;	    /* the engine's: which entry of the connection this was */
 };
 
 /* ---- the fast test ---- */

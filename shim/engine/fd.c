@@ -68,6 +68,14 @@ void fd_gone(const struct call *c, int fd)
 
 /* ---- new connections ---- */
 
+/* The descriptor means already what it should: another library's accept calls ours, for example. */
+static bool is_known(int fd)
+{
+	const struct conn *c = conn_of(fd);
+
+	return c && c->cookie && c->cookie == conn_cookie(fd);
+}
+
 static struct conn *open_conn(const struct call *call, int fd, enum role role,
 			      enum trace_origin origin)
 {
@@ -107,15 +115,16 @@ static void publish(const struct call *call, struct conn *c)
 
 void fd_accepted(const struct call *call)
 {
+	int fd = (int)call->ret;
 	struct conn *c;
 
-	if (!recorder_open())
+	if (is_known(fd) || !recorder_open())
 		return;
-	c = open_conn(call, (int)call->ret, ROLE_SERVER, TRACE_ACCEPTED);
+	c = open_conn(call, fd, ROLE_SERVER, TRACE_ACCEPTED);
 	if (!c)
 		return;
 	c->listener = (uint32_t)call->arg[0];
-	c->open_stack = stack_take_cached(call->caller, c->t_open);
+	c->open_stack = stack_take_cached(call, c->t_open);
 	publish(call, c);
 }
 
@@ -140,20 +149,18 @@ static bool is_stream(int fd)
 void fd_connected(const struct call *call)
 {
 	int fd = (int)call->arg[0];
-	struct conn *c = conn_of(fd);
+	struct conn *c;
 
 	if (call->ret < 0 && call->ret != -EINPROGRESS && call->ret != -EINTR)
 		return;
 	if (engine_is_stranger() || !is_stream(fd))
 		return;
-	if (c && c->cookie == conn_cookie(fd)) /* asked again how far it is */
-		return;
-	if (!recorder_open())
+	if (is_known(fd) || !recorder_open()) /* known: asked again how far it is */
 		return;
 	c = open_conn(call, fd, ROLE_CLIENT, TRACE_CONNECTED);
 	if (!c)
 		return;
-	c->open_stack = stack_take_cached(call->caller, c->t_open);
+	c->open_stack = stack_take_cached(call, c->t_open);
 	publish(call, c);
 }
 
@@ -165,6 +172,8 @@ void fd_paired(const struct call *call)
 	for (unsigned i = 0; i < 2; i++) {
 		struct conn *c;
 
+		if (is_known(pair[i]))
+			continue;
 		fd_forget(call, pair[i]);
 		if (!stream || !recorder_header || engine_is_stranger())
 			continue;
@@ -229,7 +238,7 @@ void fd_duped(const struct call *call, int from, int to)
 	struct conn *c = conn_of(from);
 	struct closing how = {.call = call, .fd = (uint32_t)to, .what = TRACE_DUPED};
 
-	if (to < 0 || from == to || (!c && !conn_of(to)) || engine_is_stranger())
+	if (to < 0 || c == conn_of(to) || engine_is_stranger())
 		return;
 	if (!c || (uint32_t)to >= engine_fd_limit) {
 		fd_forget(call, to);
@@ -278,6 +287,8 @@ static void receive(const struct call *call, int fd)
 	uint8_t peer[16];
 	uint32_t len = sizeof(peer);
 
+	if (is_known(fd))
+		return;
 	fd_forget(call, fd);
 	if (!is_stream(fd) || socket_option(fd, SO_ACCEPTCONN) != 0 ||
 	    sys_3(SYS_getpeername, fd, (long)peer, (long)&len) < 0 || !recorder_open())

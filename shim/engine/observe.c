@@ -11,6 +11,7 @@
 #include "shim/engine/clock.h"
 #include "shim/engine/counts.h"
 #include "shim/engine/heads.h"
+#include "shim/engine/quick.h"
 #include "shim/engine/record.h"
 #include "shim/engine/recorder.h"
 #include "shim/engine/stack.h"
@@ -395,6 +396,7 @@ static void frame(struct watch *w, const struct phase_event *e)
 
 	if (!(c->bits & CONN_RECORDING))
 		return;
+	c->bits |= (uint16_t)(CONN_FRAMES_RX << e->dir);
 	if (e->dir == w->data.dir)
 		advance(w, payload);
 	if (closes) {
@@ -409,6 +411,7 @@ static void frame(struct watch *w, const struct phase_event *e)
 
 static void stray(struct watch *w, const struct phase_event *e)
 {
+	w->c->bits &= (uint16_t) ~(CONN_FRAMES_RX << e->dir);
 	w->want_stack |= (w->c->bits & CONN_RECORDING) != 0;
 	turn(w, e, e->off + STRAY_BYTES, RUN_TEXT);
 }
@@ -611,13 +614,10 @@ static __attribute__((noinline)) void make_up(struct watch *w)
 {
 	struct conn *c = w->c;
 	uint32_t missed = __atomic_exchange_n(&c->missed[w->data.dir], 0, __ATOMIC_RELAXED);
-	bool was = w->hidden;
 
-	if (!missed)
-		return;
 	w->hidden = true;
 	phase_skip(&c->machine, (enum dir)w->data.dir, missed, on_event, w);
-	w->hidden = was;
+	w->hidden = false;
 	w->base = w->pos = w->data.off = c->machine.off[w->data.dir];
 }
 
@@ -641,6 +641,31 @@ static __attribute__((noinline)) void moved_raw(struct conn *c, const struct cal
 	r->call = call->id;
 	r->dir = (uint8_t)dir;
 	trace_publish(&r->rec);
+}
+
+enum {
+	NEAR = 64 * 1024, /* frames of one call lie no farther apart */
+};
+
+static uint32_t what_of(const struct call *call)
+{
+	uint64_t v = (call->arg[1] ^ (uint64_t)call->ret << 48) * UINT64_C(0x9e3779b97f4a7c15);
+
+	return (uint32_t)(v >> 32);
+}
+
+/* A door's next definition may be somebody's wrapper that comes back through another door: the same
+ * bytes, seen from inside the call we are now leaving. */
+static bool is_twice(const struct conn *c, const struct call *call, enum dir dir)
+{
+	return c->last_what[dir] == what_of(call) &&
+	       (uint32_t)(uintptr_t)call - c->last_frame[dir] - 1 < NEAR;
+}
+
+static void remember(struct conn *c, const struct call *call, enum dir dir)
+{
+	c->last_what[dir] = what_of(call);
+	c->last_frame[dir] = (uint32_t)(uintptr_t)call;
 }
 
 static void count_call(struct conn *c)
@@ -671,10 +696,19 @@ void observe_moved(struct conn *c, const struct call *call, enum dir dir, uint64
 		conn_unlock(c);
 		return;
 	}
+	if (c->entered[dir] != (uint32_t)call->token && is_twice(c, call, dir)) {
+		conn_unlock(c);
+		return;
+	}
+	remember(c, call, dir);
 	count_call(c);
 	if (c->bits & CONN_EITHER_ROLE) {
 		c->machine.role = dir == DIR_RX ? ROLE_SERVER : ROLE_CLIENT;
 		c->bits &= (uint16_t)~CONN_EITHER_ROLE;
+	}
+	if (!hidden && quick_frames(c, call, dir)) {
+		conn_unlock(c);
+		return;
 	}
 	if ((c->bits & (CONN_ASIDE | CONN_RECORDING)) == CONN_ASIDE) {
 		c->machine.off[dir] += moved;
@@ -682,9 +716,10 @@ void observe_moved(struct conn *c, const struct call *call, enum dir dir, uint64
 		return;
 	}
 	init_watch(&w, c, call, dir);
-	if (dir == DIR_RX && c->reader != (uint32_t)call->t_enter)
+	if (dir == DIR_RX && c->entered[dir] != (uint32_t)call->token)
 		w.data.flags |= TRACE_DATA_OVERLAP;
-	make_up(&w);
+	if (c->missed[dir])
+		make_up(&w);
 	awaited = (c->bits & CONN_ATTEMPT) && dir == DIR_RX && c->machine.role == ROLE_SERVER;
 	w.want_stack = awaited && c->waits <= WAITS;
 	if (hidden)

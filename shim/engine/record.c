@@ -87,8 +87,7 @@ static __attribute__((noinline)) void write_open(struct conn *c, int fd)
 	trace_publish(&r->rec);
 }
 
-/* Records of a connection mean nothing without its OPEN in the same half. */
-static void ensure_open(struct conn *c, int fd)
+void record_ensure_open(struct conn *c, int fd)
 {
 	uint32_t epoch = (uint32_t)recorder_epoch();
 
@@ -174,7 +173,7 @@ void record_data(struct conn *c, const struct data *d, const struct gather *g)
 	size_t size = sizeof(struct trace_data);
 	struct trace_data *r;
 
-	ensure_open(c, d->fd);
+	record_ensure_open(c, d->fd);
 	for (unsigned i = 0; i < d->runs; i++)
 		size += sizeof(struct trace_segment) + CORE_ALIGN8((size_t)d->run[i].len);
 	r = recorder_begin(TRACE_DATA, size);
@@ -203,7 +202,7 @@ void record_late(struct conn *c, int fd, enum dir dir)
 	struct trace_segment *seg;
 	struct trace_data *r;
 
-	ensure_open(c, fd);
+	record_ensure_open(c, fd);
 	mask_init(&c->mask[dir], MASK_HEAD);
 	while ((p = heads_next(c->heads, &at))) {
 		struct span s = {(const uint8_t *)(p + 1), p->len};
@@ -236,7 +235,7 @@ void record_result(struct conn *c, int fd, const struct call *call, enum dir dir
 {
 	struct trace_result *r;
 
-	ensure_open(c, fd);
+	record_ensure_open(c, fd);
 	r = recorder_begin(TRACE_RESULT, sizeof(*r));
 	if (!r)
 		return;
@@ -255,7 +254,7 @@ void record_close(struct conn *c, const struct closing *how)
 {
 	struct trace_close *r;
 
-	ensure_open(c, how->what == TRACE_CLOSE_UNSEEN ? -1 : (int)how->fd);
+	record_ensure_open(c, how->what == TRACE_CLOSE_UNSEEN ? -1 : (int)how->fd);
 	r = recorder_begin(TRACE_CLOSE, sizeof(*r));
 	if (!r)
 		return;
@@ -277,6 +276,6 @@ void record_cover(struct conn *c, int fd, uint64_t reason)
 	c->bits |= CONN_PARTIAL;
 	if (!(c->bits & (CONN_RECORDED | CONN_RECORDING)))
 		return;
-	ensure_open(c, fd);
+	record_ensure_open(c, fd);
 	recorder_cover(c->id, TRACE_PARTIAL, reason);
 }

@@ -40,6 +40,9 @@ struct data {
 	struct run run[RECORD_RUNS];
 };
 
+/* Make sure that an OPEN record of c lies in the current half. */
+void record_ensure_open(struct conn *c, int fd);
+
 /* g stands at the first byte of the data; NULL when there are no runs. */
 void record_data(struct conn *c, const struct data *d, const struct gather *g);
 

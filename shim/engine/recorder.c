@@ -2,7 +2,7 @@
  *
  * recorder: see recorder.h.
  *
- * Source: madvise(2) (MADV_POPULATE_WRITE, Linux 5.14; MADV_REMOVE), fallocate(2).
+ * Source: madvise(2) (MADV_POPULATE_WRITE, Linux 5.14), fallocate(2).
  */
 #include "shim/engine/recorder.h"
 #include "shim/engine/clock.h"
@@ -35,6 +35,7 @@ static struct {
 	uint32_t state;
 	uint64_t lost_events, lost_bytes; /* since the last LOST record */
 	uint32_t lost_why;
+	uint64_t lap[2]; /* of each half: bytes that were storable before it was reused */
 	uint64_t touched[(TABLE_PAGES + 63) / 64]; /* table pages that can be stored to */
 } rec;
 
@@ -75,20 +76,18 @@ static bool populate(uint64_t off, uint64_t len)
 	return allocate(off, len);
 }
 
-/* Make part of the file read as zero.  Returns whether its pages have to be populated again. */
-static bool clear(const struct trace_range *r)
+/* Make [off, off + len) of the file, part of one half, storable and zero.  Where an earlier lap of the
+ * flight recorder has been it is storable already and has only to be cleared, which costs much less
+ * than giving the pages back and having them again. */
+static bool prepare(const struct trace_header *h, const struct trace_range *r)
 {
-	uint8_t *from = (uint8_t *)recorder_header + r->off, *to = from + r->len;
-	uint8_t *first = (uint8_t *)(((uintptr_t)from + PAGE - 1) & ~(uintptr_t)(PAGE - 1));
-	uint8_t *last = (uint8_t *)((uintptr_t)to & ~(uintptr_t)(PAGE - 1));
+	uint64_t start = r->off - h->data_off - r->half * h->half_size, used = rec.lap[r->half];
 
-	if (first >= last || engine.quiet ||
-	    sys_madvise(first, (size_t)(last - first), MADV_REMOVE) < 0) {
-		memset(from, 0, r->len);
+	if (start + r->len > used && !populate(r->off, r->len))
 		return false;
-	}
-	memset(from, 0, (size_t)(first - from));
-	memset(last, 0, (size_t)(to - last));
+	if (start < used)
+		memset((uint8_t *)recorder_header + r->off, 0,
+		       r->len < used - start ? r->len : used - start);
 	return true;
 }
 
@@ -99,11 +98,24 @@ static void grow(struct trace_header *h)
 
 	if (rec.full || !trace_populate_begin(h, STEP, &r))
 		return;
-	ok = populate(r.off, r.len);
+	ok = prepare(h, &r);
 	rec.full = !ok;
 	trace_populate_complete(h, &r, ok ? r.len : 0);
 	if (!ok) /* what was populated earlier still takes this record */
 		recorder_cover(0, TRACE_PARTIAL, TRACE_REASON_DISK);
+}
+
+/* The older half is reused from r->base on: what lies there is cleared when the cursor comes near;
+ * now only the rest of the first page. */
+static void recycle(struct trace_header *h, const struct trace_range *r)
+{
+	const struct trace_half *half = &h->half[r->half];
+	uint64_t rest = -r->base & (PAGE - 1);
+
+	if (rec.lap[r->half] < half->populated)
+		rec.lap[r->half] = half->populated;
+	memset((uint8_t *)h + r->off, 0, rest < r->len ? rest : r->len);
+	trace_switch_complete(h, r, true);
 }
 
 /* The active half is full.  Returns false when there is no other. */
@@ -113,7 +125,7 @@ static bool switch_half(struct trace_header *h, enum trace_lost_why *ret_why)
 
 	switch (trace_switch_begin(h, &r)) {
 	case TRACE_SWITCH_READY:
-		trace_switch_complete(h, &r, clear(&r));
+		recycle(h, &r);
 		return true;
 	case TRACE_SWITCH_NEEDLESS:
 		return true;
@@ -287,7 +299,7 @@ static struct trace_header *create(void *at)
 	memset(rec.touched, 0, sizeof(rec.touched));
 	rec.touched[0] = 1;
 	rec.full = rec.stopped = rec.no_advice = false;
-	rec.lost_events = rec.lost_bytes = 0;
+	rec.lost_events = rec.lost_bytes = rec.lap[0] = rec.lap[1] = 0;
 	h->coverage = rec.state;
 	h->coverage_reasons = rec.reasons;
 	__atomic_store_n(&recorder_header, h, __ATOMIC_RELEASE);

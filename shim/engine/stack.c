@@ -21,6 +21,7 @@ enum {
 	KNOWN = 1024, /* ids remembered, a power of two */
 	CACHE = 32,   /* places of stack_take_cached, a power of two */
 	MISSES = 512, /* ... after which it gives up: not so few places after all */
+	SAVED_WORDS = 10, /* between a door's struct call and its return address, at most */
 };
 
 static struct scratch {
@@ -39,7 +40,8 @@ static struct {
 } known[KNOWN];
 
 static struct {
-	uint64_t caller, sp;
+	uint64_t caller;
+	const void *frame;
 	uint64_t id;
 	uint64_t epoch;
 } cache[CACHE];
@@ -195,14 +197,25 @@ __attribute__((noinline)) uint64_t stack_take(uint64_t now)
 	return id;
 }
 
-__attribute__((noinline)) uint64_t stack_take_cached(uint64_t caller, uint64_t now)
+/* The return address of the door: the first code address behind its struct call, which is followed by
+ * saved registers only.  Whatever it is, it tells one caller from another. */
+static uint64_t find_caller(const void *frame)
 {
-	uint64_t reg[18], epoch = recorder_epoch(), id;
-	uint32_t at;
+	const uint64_t *word = (const uint64_t *)((const struct call *)frame + 1);
 
-	sys_registers(reg);
-	at = (uint32_t)(mix(caller, reg[SYS_REG_SP]) % CACHE);
-	if (caller && cache[at].caller == caller && cache[at].sp == reg[SYS_REG_SP] &&
+	for (unsigned i = 0; i < SAVED_WORDS; i++) {
+		if (modules_holds(word[i]))
+			return word[i];
+	}
+	return 0;
+}
+
+uint64_t stack_take_cached(const void *frame, uint64_t now)
+{
+	uint64_t caller = find_caller(frame), epoch = recorder_epoch(), id;
+	uint32_t at = (uint32_t)(mix(caller, (uintptr_t)frame) % CACHE);
+
+	if (caller && cache[at].caller == caller && cache[at].frame == frame &&
 	    cache[at].epoch == epoch)
 		return cache[at].id;
 	if (misses > MISSES)
@@ -210,7 +223,7 @@ __attribute__((noinline)) uint64_t stack_take_cached(uint64_t caller, uint64_t n
 	misses++;
 	id = stack_take(now);
 	cache[at].caller = 0;
-	cache[at].sp = reg[SYS_REG_SP];
+	cache[at].frame = frame;
 	cache[at].id = id;
 	cache[at].epoch = epoch;
 	cache[at].caller = caller;

@@ -12,9 +12,10 @@
  * not be taken (counted as lost). */
 uint64_t stack_take(uint64_t now);
 
-/* The same for calls that come from few places and whose stack is seldom looked at: a stack with the
- * same caller and depth is recognised without being read.  caller 0: unknown, take it. */
-uint64_t stack_take_cached(uint64_t caller, uint64_t now);
+/* The same for calls that come from few places and whose stack is seldom looked at: a stack of the
+ * same depth and caller is recognised without being read.  frame: the door's struct call, which lies
+ * right below its return address. */
+uint64_t stack_take_cached(const void *frame, uint64_t now);
 
 void stack_forked(void);
 

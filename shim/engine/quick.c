@@ -1,0 +1,116 @@
+/* SPDX-License-Identifier: BSD-2-Clause
+ *
+ * quick: see quick.h.
+ *
+ * Why the phase machine need not see these bytes: it stands at the start of a frame, reads frames in
+ * this direction (the bit is set by its own PHASE_FRAME and taken back by PHASE_STRAY), and whole data
+ * frames without a fault leave it where it was, that many bytes further.  A Close frame changes the
+ * phase and goes the long way.
+ */
+#include "shim/engine/quick.h"
+#include "shim/engine/clock.h"
+#include "shim/engine/record.h"
+#include "shim/engine/recorder.h"
+#include "shim/engine/state.h"
+
+enum {
+	FRAMES = 4, /* of one call */
+	HEADER_MAX = 14,
+	USUAL = CONN_RECORDING | CONN_RECORDED,
+	ANY_STATE = CONN_PARTIAL | CONN_EARLY | CONN_FRAMES_RX | CONN_FRAMES_TX,
+};
+
+struct headers {
+	uint32_t count;
+	struct {
+		uint32_t rel, len;
+	} header[FRAMES];
+};
+
+/* Find the frame headers of n bytes.  False unless they are whole, sound frames that change nothing. */
+static bool find_headers(struct headers *h, const uint8_t *p, uint32_t n)
+{
+	struct ws_frame f;
+	uint32_t at = 0;
+
+	h->count = 0;
+	while (at < n) {
+		if (h->count == FRAMES)
+			return false;
+		ws_frame_init(&f);
+		ws_frame_feed(&f, p + at, n - at < HEADER_MAX ? n - at : HEADER_MAX);
+		if (!f.complete || (f.faults & WS_NOT_A_FRAME) || ws_opcode(&f) == WS_CLOSE ||
+		    f.len > n - at - f.have)
+			return false;
+		h->header[h->count].rel = at;
+		h->header[h->count].len = f.have;
+		h->count++;
+		at += f.have + (uint32_t)f.len;
+	}
+	return true;
+}
+
+static bool is_usual(const struct conn *c, const struct call *call, enum dir dir)
+{
+	const struct phase_machine *m = &c->machine;
+	bool request = dir == (m->role == ROLE_SERVER ? DIR_RX : DIR_TX);
+	const struct ws_frame *frame = request ? &m->req.frame : &m->resp.frame;
+
+	return (c->bits & (CONN_FRAMES_RX << dir)) && (c->bits & ~ANY_STATE) == USUAL &&
+	       m->phase == PHASE_FRAMES && !frame->have && !c->missed[dir] &&
+	       call_table[call->id].shape == SHAPE_FLAT && !engine.config.max_payload;
+}
+
+static void write_record(struct conn *c, const struct call *call, enum dir dir,
+			 const struct headers *h, uint64_t now)
+{
+	size_t size = sizeof(struct trace_data);
+	struct trace_data *r;
+	uint8_t *to;
+
+	for (uint32_t i = 0; i < h->count; i++)
+		size += sizeof(struct trace_segment) + CORE_ALIGN8((size_t)h->header[i].len);
+	record_ensure_open(c, (int)call->arg[0]);
+	r = recorder_begin(TRACE_DATA, size);
+	if (!r)
+		return;
+	r->t_ns = now;
+	r->off = c->machine.off[dir];
+	r->conn = c->id;
+	r->tid = clock_thread();
+	r->moved = (uint32_t)call->ret;
+	r->call = call->id;
+	r->dir = (uint8_t)dir;
+	r->segments = h->count;
+	to = (uint8_t *)(r + 1);
+	for (uint32_t i = 0; i < h->count; i++) {
+		struct trace_segment *seg = (struct trace_segment *)to;
+		const uint8_t *from = (const uint8_t *)call->arg[1] + h->header[i].rel;
+		uint32_t n = h->header[i].len;
+
+		seg->rel = h->header[i].rel;
+		seg->len = n;
+		to += sizeof(*seg);
+		for (uint32_t b = 0; b < n; b++)
+			to[b] = from[b];
+		to += CORE_ALIGN8((size_t)n);
+	}
+	if (dir == DIR_RX && c->entered[dir] != (uint32_t)call->token)
+		r->rec.flags = TRACE_DATA_OVERLAP;
+	trace_publish(&r->rec);
+}
+
+bool quick_frames(struct conn *c, const struct call *call, enum dir dir)
+{
+	struct headers h;
+	uint64_t now;
+
+	if (!is_usual(c, call, dir) || call->ret > UINT32_MAX / 2 ||
+	    !find_headers(&h, (const uint8_t *)call->arg[1], (uint32_t)call->ret))
+		return false;
+	now = dir == DIR_TX ? call->t_enter : clock_now();
+	write_record(c, call, dir, &h, now);
+	c->machine.off[dir] += (uint64_t)call->ret;
+	conn_moved(c, now);
+	return true;
+}
