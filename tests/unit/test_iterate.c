@@ -270,7 +270,8 @@ static void a_reader_whose_half_was_thrown_away_goes_on_with_the_next(void **sta
 	add_text(2);
 	switch_half(); /* throws away what the reader was reading */
 	add_text(3);
-	for (uint64_t i = 2; i <= 3; i++) {
+	add_text(4); /* lies where the reader would have gone on */
+	for (uint64_t i = 2; i <= 4; i++) {
 		r = trace_next(&it);
 		assert_non_null(r);
 		assert_int_equal(((const struct trace_text *)r)->t_ns, i);
@@ -305,8 +306,6 @@ static void nonsense_costs_the_rest_of_its_half_only(void **state)
 		add_text(3);
 		assert_int_equal(count(&it), 2);
 		assert_int_equal(it.broken, 1);
-		assert_null(trace_next(&it)); /* and it stays given up */
-		assert_int_equal(it.broken, 1);
 	}
 }
 
@@ -319,6 +318,8 @@ static void a_record_that_ends_behind_the_last_reservation_is_nonsense(void **st
 	t = add_text(2);
 	t->rec.size_state += 8;
 	assert_int_equal(count(&it), 1);
+	assert_int_equal(it.broken, 1);
+	assert_null(trace_next(&it)); /* and it stays given up */
 	assert_int_equal(it.broken, 1);
 }
 
