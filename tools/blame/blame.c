@@ -104,17 +104,19 @@ void blamer_free(struct blamer *b)
 
 const struct stack *blamer_stack(struct blamer *b, uint64_t id)
 {
-	struct cached *c = calloc(1, sizeof(*c)), **at;
+	struct cached *c, **at = tfind(&(struct cached){.id = id}, &b->cache, by_id);
 	const struct trace_stack *record;
 	struct unwound pcs;
 
+	if (at)
+		return (*at)->found ? &(*at)->stack : NULL;
+	c = calloc(1, sizeof(*c));
 	if (!c)
 		return NULL;
 	c->id = id;
-	at = tsearch(c, &b->cache, by_id);
-	if (!at || *at != c) {
+	if (!tsearch(c, &b->cache, by_id)) {
 		free(c);
-		return at && (*at)->found ? &(*at)->stack : NULL;
+		return NULL;
 	}
 	record = id && b->unwinder ? image_stack(b->img, id) : NULL;
 	if (record) {
@@ -176,9 +178,21 @@ static void learn_events(struct blamer *b, struct known *k, const struct connect
 	for (i = from; i < to && i < c->events; i++) {
 		const struct event *e = &c->event[i];
 
-		if (e->stack && known_is_new(k, e->stack, kind))
+		if (e->stack && known_take(k, e->stack, kind))
 			known_add(k, blamer_stack(b, e->stack), kind);
 	}
+}
+
+/* Judging an exchange costs more than looking whether it has anything to teach. */
+static bool has_news(const struct known *k, const struct exchange *x)
+{
+	const struct connection *c = x->conn;
+	uint32_t i;
+
+	for (i = x->ev_start; i < c->events; i++)
+		if (c->event[i].stack && known_is_new(k, c->event[i].stack, KNOWN_SWITCH))
+			return true;
+	return false;
 }
 
 /* The road of one exchange: reading its head, and, when healthy, everything up to the close. */
@@ -193,7 +207,7 @@ static void learn_exchange(struct blamer *b, struct known *k, const struct excha
 		if (c->event[i].kind == EVENT_DATA && c->event[i].dir == DIR_RX &&
 		    (x->req_head_end == MODEL_NO_OFF || c->event[i].off < x->req_head_end))
 			learn_events(b, k, c, i, i + 1, KNOWN_INTAKE);
-	if (x->ev_switched != MODEL_NONE && is_healthy(&b->img->process, x))
+	if (x->ev_switched != MODEL_NONE && has_news(k, x) && is_healthy(&b->img->process, x))
 		learn_events(b, k, c, x->ev_start, c->events, KNOWN_SWITCH);
 }
 
@@ -213,7 +227,7 @@ static void learn_image(struct blamer *b, struct known *k)
 		for (j = 0; j < c->exchanges; j++)
 			learn_exchange(b, k, &c->exchange[j]);
 		for (j = 0; j < c->events; j++)
-			if (c->event[j].stack && known_is_new(k, c->event[j].stack, KNOWN_SEEN))
+			if (c->event[j].stack && known_take(k, c->event[j].stack, KNOWN_SEEN))
 				known_add(k, blamer_stack(b, c->event[j].stack), KNOWN_SEEN);
 	}
 }

@@ -25,15 +25,24 @@ static int by_value(const void *a, const void *b)
 	return (int)x->kind - (int)y->kind;
 }
 
-bool known_is_new(struct known *k, uint64_t id, enum known_kind kind)
+bool known_is_new(const struct known *k, uint64_t id, enum known_kind kind)
 {
-	struct seen_id *s = malloc(sizeof(*s)), **at;
+	struct seen_id wanted = {id, k->image, kind};
 
+	return !tfind(&wanted, &k->ids, by_value);
+}
+
+bool known_take(struct known *k, uint64_t id, enum known_kind kind)
+{
+	struct seen_id *s;
+
+	if (!known_is_new(k, id, kind))
+		return false;
+	s = malloc(sizeof(*s));
 	if (!s)
 		return false;
 	*s = (struct seen_id){id, k->image, kind};
-	at = tsearch(s, &k->ids, by_value);
-	if (at && *at == s)
+	if (tsearch(s, &k->ids, by_value))
 		return true;
 	free(s);
 	return false;

@@ -31,8 +31,10 @@ struct known {
 	uint8_t kinds;
 };
 
-/* True once per id and kind and image. */
-bool known_is_new(struct known *k, uint64_t id, enum known_kind kind);
+/* Was the stack of that id not taken yet, for that kind, in this image? */
+bool known_is_new(const struct known *k, uint64_t id, enum known_kind kind);
+/* The same, and takes it: true once. */
+bool known_take(struct known *k, uint64_t id, enum known_kind kind);
 void known_next_image(struct known *k);
 void known_add(struct known *k, const struct stack *s, enum known_kind kind); /* s may be NULL */
 void known_done(struct known *k);
