@@ -27,6 +27,9 @@ import unittest
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 BUILD = os.path.abspath(os.environ.get("SHAKEDOWN_BUILD", os.path.join(ROOT, "build")))
+# These two are the tests' own; the library would take them for misspelt settings and stay inactive.
+for name in ("SHAKEDOWN_BUILD", "SHAKEDOWN_VARIANT"):
+    os.environ.pop(name, None)
 SHAKEDOWN = os.path.join(BUILD, "shakedown")
 LIB = os.path.join(BUILD, "libshakedown.so")
 SKIPS = os.path.join(ROOT, "tests", "skips.txt")
@@ -79,6 +82,10 @@ def free_port():
             return port
 
 
+class NotInTime(AssertionError):
+    """What should have become true did not, within the deadline."""
+
+
 def wait_for(predicate, what="the condition", timeout=EVENT_TIMEOUT):
     """Call predicate until it returns something true, and return that.  For what cannot be awaited."""
     deadline = time.monotonic() + timeout
@@ -88,7 +95,7 @@ def wait_for(predicate, what="the condition", timeout=EVENT_TIMEOUT):
         if value:
             return value
         if time.monotonic() > deadline:
-            raise AssertionError("%s did not come true within %g s" % (what, timeout))
+            raise NotInTime("%s did not come true within %g s" % (what, timeout))
         time.sleep(pause)
         pause = min(pause * 2, 0.1)
 
@@ -400,7 +407,7 @@ def assert_primary(trace, path, finding, *args, role="server", timeout=EVENT_TIM
 
     try:
         return wait_for(found, timeout=timeout)
-    except AssertionError:
+    except NotInTime:
         raise AssertionError("%s: expected the primary finding %s, the report says: %s"
                              % (path, " or ".join(wanted), describe(last))) from None
 
@@ -419,7 +426,7 @@ def assert_healthy(trace, path, *args, role="server", outcome="upgraded", timeou
 
     try:
         exchange = wait_for(settled, timeout=timeout)
-    except AssertionError:
+    except NotInTime:
         raise AssertionError("%s: expected the outcome %s, the report says: %s"
                              % (path, outcome, describe(last))) from None
     if at_least(exchange, "warning"):

@@ -98,7 +98,7 @@ class NodeCase(UpgradeCase):
 
     @classmethod
     def setUpClass(cls):
-        cls.env = node_env()
+        cls.env = {**node_env(), **(cls.env or {})}
         super().setUpClass()
 
 

@@ -90,6 +90,9 @@ class UpgradeListener(NodeCase):
             self.assertNotIn(b"\r\n\r\n", client.recv_until_close())
         assert_primary(self.server.trace, "/half-head", "reject-truncated")
 
+    def test_an_upgrade_field_deleted_inside_the_process_is_not_the_clients_fault(self):
+        self.refused("/filtered", 400, "field-lost-in-process")
+
     def test_an_accept_over_the_decoded_key_is_bad(self):
         exchange = self.accepted("/accept-of-decoded-key", "bad-accept")
         self.assertIn("decoded", exchange["findings"][0]["message"])
@@ -258,6 +261,45 @@ class EngineIoRefuses(NodeCase):
                      sent="/live/?EIO=4&transport=websocket&sid=gone")
 
 
+class HttpUpgradeOffers(NodeCase):
+    """`Upgrade: h2c` from clients that would be content with HTTP/1.1."""
+
+    app, args, env = "two.js", ("sound",), {"SHAKEDOWN_ALL": "on"}
+    offer = [("Upgrade", "h2c"), ("Connection", "Upgrade, HTTP2-Settings"),
+             ("HTTP2-Settings", "AAMAAABkAAQAAP__")]
+
+    def test_an_offer_punished_by_the_websocket_listener_is_a_rejection(self):
+        with self.server.client() as client:
+            head = client.request("/chat", [*self.offer, ("Content-Length", "2")], method="POST")
+            self.assertEqual(head.status, 405)
+            exchange = assert_primary(self.server.trace, "/chat", "upgrade-rejected")
+        self.assertEqual(exchange["protocol"], "h2c")
+
+
+class HttpUpgradeOffersIgnored(HttpUpgradeOffers):
+    app, args = "plain.js", ()
+
+    def test_an_offer_punished_by_the_websocket_listener_is_a_rejection(self):
+        """Without a listener the offer is ignored, as it should be."""
+        with self.server.client() as client:
+            self.assertEqual(client.request("/page", self.offer).status, 200)
+        self.assertNotIn("upgrade-ignored-2xx", str(self.server.report()))
+
+
+class CrashOnEarlyData(NodeCase):
+    app = "upgrade.js"
+
+    def test_a_byte_behind_the_handshake_that_ends_the_process_closes_without_response(self):
+        with self.server.client() as client:
+            client.send(handshake_bytes("/strict") + b"\x81")
+            self.assertEqual(client.recv_until_close(), b"")
+        self.server.process.wait(20)
+        exchange = assert_primary(self.server.trace, "/strict",
+                                  ("early-client-data", "closed-without-response"))
+        self.assertEqual({f["id"] for f in exchange["findings"]},
+                         {"early-client-data", "closed-without-response"})
+
+
 class UpgradedTwice(NodeCase):
     """ws refuses to upgrade one socket twice by throwing, which ends the process."""
 
@@ -269,8 +311,7 @@ class UpgradedTwice(NodeCase):
             client.recv_until_close()
         self.server.process.wait(20)
         self.assertIn("handleUpgrade() was called more than once", self.server.log_text())
-        exchange = assert_primary(self.server.trace, "/upgraded-twice", "closed-right-after-101")
-        self.assertIn("abrupt-close", [f["id"] for f in exchange["findings"]])
+        assert_primary(self.server.trace, "/upgraded-twice", "abrupt-close")
 
 
 class HeldDescriptors(NodeCase):

@@ -74,6 +74,17 @@ const routes = {
 		socket.write('HTTP/1.1 401 Unauthorized\r\nContent-Length: 0\r\n', () => socket.destroy());
 	},
 
+	// A filter in front takes the field away that the upgrade needs.
+	'/filtered': (req, socket, head) => {
+		delete req.headers.upgrade;
+		wss.handleUpgrade(req, socket, head, echo);
+	},
+	// A byte behind the handshake was never expected, and nobody catches what is thrown.
+	'/strict': (req, socket, head) => {
+		if (head.length > 0) throw new Error('data behind the handshake');
+		wss.handleUpgrade(req, socket, head, echo);
+	},
+
 	// Handshakes that are wrong.
 	'/accept-of-decoded-key': (req, socket) => {
 		const key = Buffer.from(req.headers['sec-websocket-key'], 'base64');
