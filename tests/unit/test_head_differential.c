@@ -256,7 +256,7 @@ static struct difference lenient[] = {
 	{HPE_INVALID_HEADER_TOKEN,
 	 "we pass over names and values of odd bytes and lines without a colon, as nginx does", 0},
 	{HPE_INVALID_CONTENT_LENGTH, "we flag a length that is no number", 0},
-	{HPE_UNEXPECTED_CONTENT_LENGTH, "we flag lengths that contradict", 0},
+	{HPE_UNEXPECTED_CONTENT_LENGTH, "we flag lengths that contradict, equal ones are one", 0},
 	{HPE_INVALID_VERSION, "we allow blanks behind a version, as nginx does", 0},
 };
 
@@ -400,6 +400,15 @@ static bool has_lone_cr(const struct input *in)
 	return false;
 }
 
+static bool length_is_repeated(void)
+{
+	unsigned n = 0;
+
+	for (unsigned i = 0; i < ours.fields; i++)
+		n += is_named(&ours.name[i], "content-length");
+	return n > 1;
+}
+
 static void compare(const struct input *in)
 {
 	run_ours(in);
@@ -412,7 +421,7 @@ static void compare(const struct input *in)
 		if (!is_known(lenient, CORE_ARRAY_LEN(lenient), theirs.error))
 			show(in, "only they refuse, and the reason is not in the table");
 		if (theirs.error == HPE_UNEXPECTED_CONTENT_LENGTH && ours.state == HTTP_DONE &&
-		    !ours.conflict)
+		    !ours.conflict && !length_is_repeated())
 			show(in, "lengths contradict and nothing says so");
 		return;
 	}
