@@ -126,7 +126,7 @@ static uint8_t step_cookie(struct mask_state *m, uint8_t c)
 		m->len = c == ';' ? 0 : m->len + (m->len < 255 && !is_space(c));
 		if (c == '=')
 			m->len = 0;
-		return m->len > COOKIE_NAME_MAX ? '*' : c;
+		return m->len > COOKIE_NAME_MAX && !is_space(c) && c != ';' ? '*' : c;
 	case STEP_COOKIE_VALUE:
 		if (c == ';') {
 			m->step = STEP_COOKIE;

@@ -230,7 +230,7 @@ static uint8_t step_word(struct mask_state *m, uint8_t c)
 			return c;
 		}
 		if (m->escape == 2) /* it was none: "5%code=" */
-			word_feed(m, (uint8_t)"0123456789abcdef"[m->escaped]);
+			word_feed(m, (uint8_t) "0123456789abcdef"[m->escaped]);
 		m->escape = 0;
 	}
 	word_feed(m, c);

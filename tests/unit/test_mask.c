@@ -1,0 +1,375 @@
+/* SPDX-License-Identifier: BSD-2-Clause
+ *
+ * test_mask: which bytes of heads, log lines and bodies become '*', and which never do.  Every case
+ * is also run split at every byte.
+ */
+#include "core/trace/mask.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+#include <cmocka.h>
+
+enum {
+	CASE_MAX = 2048,
+};
+
+/* One line in, the same line out; in heads the line follows a request line. */
+struct mask_case {
+	const char *in, *out;
+};
+
+static void mask_whole(enum mask_kind kind, const uint8_t *in, size_t n, uint8_t *out)
+{
+	struct masker m;
+
+	mask_init(&m, kind);
+	mask_copy(&m, out, in, n);
+}
+
+static void assert_masks_to(enum mask_kind kind, const char *in, const char *out)
+{
+	uint8_t got[CASE_MAX + 1] = {0};
+	size_t n = strlen(in);
+	struct masker m;
+
+	assert_in_range(n, 1, CASE_MAX);
+	mask_whole(kind, (const uint8_t *)in, n, got);
+	assert_string_equal((char *)got, out);
+	for (size_t cut = 0; cut <= n; cut++) {
+		memset(got, 0, n);
+		mask_init(&m, kind);
+		mask_copy(&m, got, (const uint8_t *)in, cut);
+		mask_copy(&m, got + cut, (const uint8_t *)in + cut, n - cut);
+		assert_string_equal((char *)got, out);
+	}
+	mask_init(&m, kind);
+	for (size_t i = 0; i < n; i++)
+		mask_copy(&m, got + i, (const uint8_t *)in + i, 1);
+	assert_string_equal((char *)got, out);
+}
+
+static void assert_field(const char *in, const char *out)
+{
+	char head[CASE_MAX], want[CASE_MAX];
+
+	snprintf(head, sizeof(head), "GET / HTTP/1.1\r\n%s\r\nHost: a\r\n\r\n", in);
+	snprintf(want, sizeof(want), "GET / HTTP/1.1\r\n%s\r\nHost: a\r\n\r\n", out);
+	assert_masks_to(MASK_HEAD, head, want);
+	/* Bare LF, and in an answer. */
+	snprintf(head, sizeof(head), "HTTP/1.1 101 x\n%s\nHost: a\n\n", in);
+	snprintf(want, sizeof(want), "HTTP/1.1 101 x\n%s\nHost: a\n\n", out);
+	assert_masks_to(MASK_HEAD, head, want);
+}
+
+static void assert_fields(const struct mask_case *c, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		assert_field(c[i].in, c[i].out);
+}
+
+static void authorization_keeps_its_scheme_only(void **state)
+{
+	static const struct mask_case c[] = {
+		{"Authorization: Bearer abc.d-_~+/==", "Authorization: Bearer ************"},
+		{"authorization:Basic dXNlcjpwYXNz", "authorization:Basic ************"},
+		{"AUTHORIZATION :  NTLM x", "AUTHORIZATION :  NTLM *"},
+		{"Authorization: Digest username=\"bob\", response=\"5c\"",
+		 "Authorization: Digest *************** *************"},
+		{"Authorization: 9f8e7d", "Authorization: ******"}, /* no scheme: all of it */
+		{"Authorization: Unknown x", "Authorization: ******* *"},
+		{"Proxy-Authorization: Basic abc", "Proxy-Authorization: Basic ***"},
+		{"X-Forwarded-Authorization: Bearer abc", "X-Forwarded-Authorization: Bearer ***"},
+		{"Authorization: Bearer\r\n abc\r\n\tdef",
+		 "Authorization: Bearer\r\n ***\r\n\t***"},
+	};
+
+	assert_fields(c, CORE_ARRAY_LEN(c));
+}
+
+static void cookies_keep_their_names_only(void **state)
+{
+	static const struct mask_case c[] = {
+		{"Cookie: a=b; connect.sid=s%3Axyz", "Cookie: a=*; connect.sid=*******"},
+		{"Cookie: q=\"x;y\"; z=1", "Cookie: q=*****; z=*"},
+		{"Cookie: a==b=; c", "Cookie: a=***; c"},
+		{"Set-Cookie: sid=abc; Path=/; HttpOnly", "Set-Cookie: sid=***; Path=*; HttpOnly"},
+		{"Cookie: a=b;\r\n c=d", "Cookie: a=*;\r\n c=*"},
+	};
+
+	assert_fields(c, CORE_ARRAY_LEN(c));
+}
+
+static void fields_named_like_secrets_lose_their_value(void **state)
+{
+	static const struct mask_case c[] = {
+		{"X-Api-Key: 1234", "X-Api-Key: ****"},
+		{"x-auth-user: bob b", "x-auth-user: *** *"},
+		{"X-Auth-Token: eyJ", "X-Auth-Token: ***"},
+		{"X-CSRF-Token: ab", "X-CSRF-Token: **"},
+		{"X-Session-Id: ab", "X-Session-Id: **"},
+		{"Signature: sig1=:ab:", "Signature: *********"},
+	};
+
+	assert_fields(c, CORE_ARRAY_LEN(c));
+}
+
+/* What the handshake is judged by must reach the trace as it was. */
+static void handshake_fields_are_never_masked(void **state)
+{
+	static const char *const fields[] = {
+		"Host: user:token=abc@example.com:80",
+		"Upgrade: websocket, token=x",
+		"Connection: keep-alive, Upgrade, session=1",
+		"Sec-WebSocket-Key: eyJhbGciOiJIUzI1NiJ9AA==",
+		"Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=",
+		"Sec-WebSocket-Version: 13",
+		"Sec-WebSocket-Extensions: permessage-deflate; client_max_window_bits=15",
+		"Origin: http://backend:3000",
+		"WWW-Authenticate: Bearer realm=\"x\", error=\"invalid_token\"",
+		"Content-Length: 1234567",
+		"Transfer-Encoding: gzip, chunked",
+		"Content-Type: text/html; charset=utf-8",
+		"Access-Control-Allow-Headers: authorization, x-auth-token, content-type",
+		"User-Agent: Mozilla/5.0 (X11; Linux x86_64; rv:109.0) Gecko/20100101",
+		"Date: Tue, 01 Jan 2030 00:00:00 GMT",
+		"Via: 1.1 proxy.example:8080",
+	};
+
+	for (size_t i = 0; i < CORE_ARRAY_LEN(fields); i++)
+		assert_field(fields[i], fields[i]);
+}
+
+static void status_lines_are_never_masked(void **state)
+{
+	static const char head[] = "HTTP/1.1 401 token=abc eyJhbGciOi Bearer x\r\nX: y\r\n\r\n";
+
+	assert_masks_to(MASK_HEAD, head, head);
+}
+
+static void secret_query_values_of_the_target_are_masked(void **state)
+{
+	static const struct mask_case c[] = {
+		{"GET /ws?EIO=4&access_token=abc&transport=websocket HTTP/1.1",
+		 "GET /ws?EIO=4&access_token=***&transport=websocket HTTP/1.1"},
+		{"GET /a?ApiKey=x HTTP/1.1", "GET /a?ApiKey=* HTTP/1.1"},
+		{"GET /a?X-Amz-Signature=9f,'\"x&y=1 HTTP/1.1",
+		 "GET /a?X-Amz-Signature=******&y=1 HTTP/1.1"},
+		{"GET /cb?code=4/0A&state=z HTTP/1.1", "GET /cb?code=****&state=z HTTP/1.1"},
+		{"GET /a?client_secret=x;passwd=y;JWT=z HTTP/1.1",
+		 "GET /a?client_secret=*;passwd=*;JWT=* HTTP/1.1"},
+		{"GET /a?user[auth]=x&session%5Bid%5D=yy HTTP/1.1",
+		 "GET /a?user[auth]=*&session%5Bid%5D=** HTTP/1.1"},
+		{"GET /a?%74oken=x&next=%2Fb%3Ftoken%3Dabc HTTP/1.1",
+		 "GET /a?%74oken=*&next=%2Fb%3Ftoken%3D*** HTTP/1.1"},
+		{"GET /a?5%code=abc HTTP/1.1", "GET /a?5%code=*** HTTP/1.1"},
+		{"GET /a;jsessionid=AB?x=1 HTTP/1.1", "GET /a;jsessionid=**?x=1 HTTP/1.1"},
+		{"GET /ws/eyJhbGciOi.eyJz/x HTTP/1.1", "GET /ws/ey*************** HTTP/1.1"},
+		{"GET http://bob:pw@example.com:8080/x?a=b HTTP/1.1",
+		 "GET http://bob:**@example.com:8080/x?a=b HTTP/1.1"},
+		{"GET /chat?room=5&user=bob HTTP/1.1", "GET /chat?room=5&user=bob HTTP/1.1"},
+		{"GET /a?token= HTTP/1.1", "GET /a?token= HTTP/1.1"},
+	};
+
+	for (size_t i = 0; i < CORE_ARRAY_LEN(c); i++) {
+		char in[CASE_MAX], out[CASE_MAX];
+
+		/* Leading empty lines do not end a head. */
+		snprintf(in, sizeof(in), "\r\n%s\r\nHost: a\r\n\r\n", c[i].in);
+		snprintf(out, sizeof(out), "\r\n%s\r\nHost: a\r\n\r\n", c[i].out);
+		assert_masks_to(MASK_HEAD, in, out);
+	}
+}
+
+static void urls_in_fields_lose_passwords_and_secret_queries(void **state)
+{
+	static const struct mask_case c[] = {
+		{"Referer: https://alice:s3cret@example.com/x?token=a,b'c&y=2",
+		 "Referer: https://alice:******@example.com/x?token=*****&y=2"},
+		{"Location: http://backend.local:8080/ws/?sig=99&s=1#access_token=a",
+		 "Location: http://backend.local:8080/ws/?sig=**&s=1#access_token=*"},
+		{"Location: /login?next=/ws", "Location: /login?next=/ws"},
+		{"Location: https://ghp_A1b2c3@github.com/x",
+		 "Location: https://ghp*******@github.com/x"},
+		{"Location: https://0a1b2c3d4e5f@o1.example.com/1",
+		 "Location: https://0a1b2c******@o1.example.com/1"},
+		{"Location: http://user:12345@h/", "Location: http://user:*****@h/"},
+		{"Location: http://[::1]:80/", "Location: http://[::1]:80/"},
+		{"Location: http://localhost:3000/", "Location: http://localhost:3000/"},
+		{"X-Original-URI: /ws?token=abc&x=1", "X-Original-URI: /ws?token=***&x=1"},
+	};
+
+	assert_fields(c, CORE_ARRAY_LEN(c));
+}
+
+#define P "Sec-WebSocket-Protocol: "
+
+static void bearer_like_protocol_entries_are_masked(void **state)
+{
+	static const struct mask_case c[] = {
+		{P "bearer, s3cr3t, chat", P "bearer, ******, chat"},
+		{P "access_token,abc,graphql-ws", P "access_token,***,graphql-ws"},
+		{P "authorization, Bearer", P "authorization, ******"},
+		{P "chat, eyJhbGciOi.abc.def, x", P "chat, ey****************, x"},
+		{P "8f14e45fceea167a5a36dedd4bea2543, x", P "8f14****************************, x"},
+		{P "QmFzZTY0VG9rZW5IZXJlQWJj", P "QmFzZTY*****************"},
+		{P "abcdefghijklmnopqrstuvwxyzabcdefghi", P "abcdefghijklmnopqrstuvwxyzabcdef***"},
+		{P "base64url.bearer.authorization.k8s.io.ZXlK, base64.binary.k8s.io",
+		 P "base64url.bearer.*************************, base64.binary.k8s.io"},
+		{P "bearer\r\n" P "shh, chat", P "bearer\r\n" P "***, chat"},
+		{P "bearer,\r\n shh, chat", P "bearer,\r\n ***, chat"},
+	};
+
+	assert_fields(c, CORE_ARRAY_LEN(c));
+}
+
+static void protocol_names_in_use_are_kept(void **state)
+{
+	static const char *const names[] = {
+		P "chat, superchat",
+		P "graphql-ws, graphql-transport-ws",
+		P "v4.channel.k8s.io, base64.channel.k8s.io",
+		P "mqtt, mqttv3.1, wamp.2.json",
+		P "ocpp1.6, ocpp2.0.1",
+		P "v10.stomp, v11.stomp, v12.stomp",
+		P "actioncable-v1-json, actioncable-unsupported",
+		P "soap, binary, xmpp, sip, MyProtocol",
+	};
+
+	for (size_t i = 0; i < CORE_ARRAY_LEN(names); i++)
+		assert_field(names[i], names[i]);
+}
+
+static void what_follows_a_head_is_masked_as_text(void **state)
+{
+	assert_masks_to(MASK_HEAD, "POST / HTTP/1.1\r\nA: b\r\n\r\ntoken=abc&x=1",
+			"POST / HTTP/1.1\r\nA: b\r\n\r\ntoken=***&x=1");
+}
+
+static void secrets_in_text_are_masked(void **state)
+{
+	static const struct mask_case c[] = {
+		{"sent Bearer abc.def to x", "sent Bearer ******* to x"},
+		{"Authorization: Bearer abc def", "Authorization: Bearer *** ***"},
+		{"auth header was Basic dXNlcg== ok", "auth header was Basic ******** ok"},
+		{"> Cookie: a=b; c=d", "> Cookie: a=*; c=*"},
+		{"curl -H \"Authorization: Bearer abc\" -H 'Cookie: a=b' http://u:p@h/",
+		 "curl -H \"Authorization: Bearer ***\" -H 'Cookie: a=*' http://u:*@h/"},
+		{"{\"authorization\":\"Bearer abc\",\"x\":1}",
+		 "{\"authorization\":\"****** ***\",\"x\":1}"},
+		{"{'x-api-key': 'k1', 'host': 'h'}", "{'x-api-key': '**', 'host': 'h'}"},
+		{"{\"token\":\"a\\\"bc\",\"y\":2}", "{\"token\":\"*****\",\"y\":2}"},
+		{"{\\\"token\\\":\\\"abc\\\",\\\"y\\\":1}",
+		 "{\\\"token\\\":\\\"****\",\\\"y\\\":1}"},
+		{"{\"tokens\":[\"a\",\"b\"],\"session\":{\"id\":\"x\"},\"y\":2}",
+		 "{\"tokens\":[\"*\",\"*\"],\"session\":{\"**\"*\"*\"},\"y\":2}"},
+		{"password: hunter2, passwd=x api_key: 9",
+		 "password: *******, passwd=* api_key: *"},
+		{"token = abc next", "token = *** next"},
+		{"jwt eyJhbGciOi.abc done", "jwt ey************ done"},
+		{"postgres://app:pa%40ss@db.local:5432/x",
+		 "postgres://app:*******@db.local:5432/x"},
+		{"{\"code\":\"4/0AXabc\"} {\"code\": 123456}",
+		 "{\"code\":\"4*******\"} {\"code\": 1234**}"},
+		{"token=\nabc", "token=\nabc"}, /* a line ends everything */
+	};
+
+	for (size_t i = 0; i < CORE_ARRAY_LEN(c); i++)
+		assert_masks_to(MASK_TEXT, c[i].in, c[i].out);
+}
+
+/* Log lines and error bodies are evidence. */
+static void ordinary_text_is_kept(void **state)
+{
+	static const char *const lines[] = {
+		"{\"code\":3,\"message\":\"Bad request\"}",
+		"{\"statusCode\":401,\"error\":\"Unauthorized\"}",
+		"{\"code\":\"ECONNRESET\"} status code: 400",
+		"Listening on http://127.0.0.1:8080 and ws://[::]:9000/",
+		"AuthenticationError: missing header",
+		"KeyError: 'sec-websocket-key'",
+		"Basic usage: see https://example.com/docs?page=2#key",
+		"  File \"/srv/app.py\", line 12, in handler",
+		"2030-01-01T00:00:00Z ERROR [ws] upgrade failed: 12:30:05 key: none",
+	};
+
+	for (size_t i = 0; i < CORE_ARRAY_LEN(lines); i++)
+		assert_masks_to(MASK_TEXT, lines[i], lines[i]);
+}
+
+/* The structure survives: what is masked parses like what was there. */
+static void line_ends_and_spaces_are_never_masked(void **state)
+{
+	static const char soup[] = "aJ:=/?&;,\"'\\ \t\r\n%[]{}@.-_0ey:/HTTP";
+	const char *given = getenv("SEED");
+	unsigned seed = given ? (unsigned)strtoul(given, NULL, 0) : (unsigned)getpid();
+	static const char *const words[] = {"Authorization", "Cookie", "token",
+					    "Bearer ",	     "://",    "Sec-WebSocket-Protocol: ",
+					    "HTTP/1.1 ",     "\r\n"};
+
+	print_message("SEED=%u\n", seed);
+	srandom(seed);
+	for (int i = 0; i < 20000; i++) {
+		uint8_t in[256], out[256], again[256];
+		size_t n = 0, cut;
+		struct masker m;
+
+		while (n < 200) {
+			const char *w = words[(size_t)random() % CORE_ARRAY_LEN(words)];
+
+			if (random() % 4)
+				in[n++] = (uint8_t)soup[(size_t)random() % (sizeof(soup) - 1)];
+			else
+				memcpy(in + n, w, strlen(w)), n += strlen(w);
+		}
+		mask_whole(i % 2 ? MASK_HEAD : MASK_TEXT, in, n, out);
+		for (size_t k = 0; k < n; k++) {
+			assert_true(out[k] == in[k] || out[k] == '*');
+			if (strchr(" \t\r\n", in[k]))
+				assert_int_equal(out[k], in[k]);
+		}
+		cut = (size_t)random() % n;
+		mask_init(&m, i % 2 ? MASK_HEAD : MASK_TEXT);
+		mask_copy(&m, again, in, cut);
+		mask_copy(&m, again + cut, in + cut, n - cut);
+		assert_memory_equal(again, out, n);
+	}
+}
+
+static void a_masker_may_be_copied_and_thrown_away(void **state)
+{
+	struct masker m, tried;
+	uint8_t out[16];
+
+	mask_init(&m, MASK_TEXT);
+	mask_copy(&m, out, (const uint8_t *)"token=", 6);
+	tried = m;
+	mask_copy(&tried, out, (const uint8_t *)"abc x", 5);
+	mask_copy(&m, out, (const uint8_t *)"abc", 3);
+	assert_memory_equal(out, "***", 3);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(authorization_keeps_its_scheme_only),
+		cmocka_unit_test(cookies_keep_their_names_only),
+		cmocka_unit_test(fields_named_like_secrets_lose_their_value),
+		cmocka_unit_test(handshake_fields_are_never_masked),
+		cmocka_unit_test(status_lines_are_never_masked),
+		cmocka_unit_test(secret_query_values_of_the_target_are_masked),
+		cmocka_unit_test(urls_in_fields_lose_passwords_and_secret_queries),
+		cmocka_unit_test(bearer_like_protocol_entries_are_masked),
+		cmocka_unit_test(protocol_names_in_use_are_kept),
+		cmocka_unit_test(what_follows_a_head_is_masked_as_text),
+		cmocka_unit_test(secrets_in_text_are_masked),
+		cmocka_unit_test(ordinary_text_is_kept),
+		cmocka_unit_test(line_ends_and_spaces_are_never_masked),
+		cmocka_unit_test(a_masker_may_be_copied_and_thrown_away),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
