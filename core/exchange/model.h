@@ -68,17 +68,14 @@ enum event_flag {
 	EVENT_AFTER_SIGNAL = 1u << 3, /* the process is being shut down (launcher saw TERM/INT/QUIT) */
 };
 
-/* A phase event pinned to the event whose bytes made it true. head and frame are copies.
+/* A phase event pinned to the event whose bytes made it true; frame is a copy.
  * Of the frames, those are kept that a reader or a rule may ask for: control frames, frames with a
  * fault or RSV1, and the first MODEL_FRAMES of each direction; exchange.frames counts them all. */
 struct mark {
-	struct phase_event e; /* e.head and e.frame are NULL here; use head / frame below */
+	struct phase_event e; /* e.head and e.frame are NULL here: see exchange, and frame below */
 	uint32_t event;	      /* index into connection.event */
 	uint64_t t_ns;
-	union {
-		struct http_head head;
-		struct ws_frame frame;
-	};
+	struct ws_frame frame; /* of PHASE_FRAME */
 };
 
 enum outcome {
@@ -94,7 +91,7 @@ const char *outcome_name(enum outcome o);
 
 enum {
 	MODEL_ANSWERS = 8,  /* heads written for one request, interim ones included */
-	MODEL_FRAMES = 16,
+	MODEL_FRAMES = 6,
 };
 
 /* Views are never NULL; their field array is only as long as field_count, so copy the pointer, not
@@ -148,6 +145,8 @@ struct connection {
 	uint32_t ev_eof, ev_close, ev_reset, ev_shutdown; /* first of each, MODEL_NONE */
 	uint64_t rx_end, tx_end; /* bytes moved in all */
 	uint64_t t_open;
+	bool overlapped;	/* some event has EVENT_OVERLAP */
+	bool texts;		/* some event is EVENT_TEXT */
 	bool shared;		/* another process may hold a copy (fork while open): closing proves
 				 * nothing about the peer */
 	const struct connection *relay; /* the other leg, NULL when none was found */

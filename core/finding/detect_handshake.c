@@ -111,9 +111,9 @@ void rule_HANDSHAKE_HEADER_MISSING(struct detect *d)
 
 	if (!v)
 		return;
-	no_upgrade = http_view_count(v, "upgrade") == 0;
-	no_connection = !http_view_has_token(v, "connection", "upgrade");
-	no_accept = d->x->websocket && http_view_count(v, "sec-websocket-accept") == 0;
+	no_upgrade = !(v->head.flags & HTTP_UPGRADE);
+	no_connection = !(v->head.flags & HTTP_CONN_UPGRADE);
+	no_accept = d->x->websocket && !(v->head.flags & HTTP_WS_ACCEPT);
 	if (!no_upgrade && !no_connection && !no_accept)
 		return;
 	f = detect_raise(d, FINDING_HANDSHAKE_HEADER_MISSING);
@@ -179,7 +179,10 @@ void rule_BODY_HEADER_ON_101(struct detect *d)
 	};
 	const struct http_view *v = the_101(d);
 
-	for (unsigned i = 0; v && i < CORE_ARRAY_LEN(body); i++) {
+	if (!v || !(v->head.flags &
+		    (HTTP_CONTENT_LENGTH | HTTP_TRANSFER_ENCODING | HTTP_CONTENT_ENCODING)))
+		return;
+	for (unsigned i = 0; i < CORE_ARRAY_LEN(body); i++) {
 		struct span value = field_value(v, body[i].name);
 		struct finding *f;
 		bool left;
@@ -228,7 +231,7 @@ void rule_SUBPROTOCOL_NOT_OFFERED(struct detect *d)
 	size_t at = 0;
 	struct finding *f;
 
-	if (!v || http_view_count(v, "sec-websocket-protocol") == 0)
+	if (!v || !(v->head.flags & HTTP_WS_PROTOCOL))
 		return;
 	value = field_value(v, "sec-websocket-protocol");
 	while (http_list_next(value, &at, &item))
@@ -264,7 +267,8 @@ void rule_SUBPROTOCOL_OMITTED(struct detect *d)
 	bool browser;
 	struct finding *f;
 
-	if (!v || http_view_count(v, "sec-websocket-protocol"))
+	if (!v || v->head.flags & HTTP_WS_PROTOCOL ||
+	    !(d->x->request->head.flags & HTTP_WS_PROTOCOL))
 		return;
 	offered = field_value(d->x->request, "sec-websocket-protocol");
 	if (!offered.n)
@@ -323,8 +327,8 @@ static void say_extension(struct detect *d, struct span what, const char *kind)
 		FINDING_SAY(f, "; the client offered no extension");
 }
 
-/* True when the 101 itself is at fault. */
-static bool extension_in_answer(struct detect *d, const struct http_view *v)
+/* Is the 101 itself at fault? */
+static void extension_in_answer(struct detect *d, const struct http_view *v)
 {
 	unsigned n = http_view_count(v, "sec-websocket-extensions");
 
@@ -337,17 +341,16 @@ static bool extension_in_answer(struct detect *d, const struct http_view *v)
 
 			if (!extension_offered(d->x->request, extension_name(item))) {
 				say_extension(d, extension_name(item), "extension");
-				return true;
+				return;
 			}
 			/* The one parameter a server may not bring up itself. */
 			if (span_find(item, "client_max_window_bits") &&
 			    !span_find(offer, "client_max_window_bits")) {
 				say_extension(d, item, "parameter");
-				return true;
+				return;
 			}
 		}
 	}
-	return false;
 }
 
 void rule_EXTENSION_NOT_OFFERED(struct detect *d)
@@ -355,8 +358,12 @@ void rule_EXTENSION_NOT_OFFERED(struct detect *d)
 	const struct http_view *v = the_websocket_101(d);
 	uint32_t from = v && d->framed && d->whole ? detect_switch_mark(d) : 0;
 
-	if (!v || extension_in_answer(d, v) || http_view_count(v, "sec-websocket-extensions"))
+	if (!v)
 		return;
+	if (v->head.flags & HTTP_WS_EXTENSIONS) {
+		extension_in_answer(d, v);
+		return;
+	}
 	for (uint32_t i = from; from && i < d->c->marks; i++) {
 		const struct mark *m = &d->c->mark[i];
 		struct finding *f;
@@ -406,6 +413,16 @@ static bool upgrade_asked(const struct http_view *request, struct span token)
 	return false;
 }
 
+/* The usual case, told by flags: WebSocket asked for, WebSocket given. */
+static bool plain_websocket(const struct http_view *v, const struct http_view *r)
+{
+	const uint32_t protocols = HTTP_UP_WEBSOCKET | HTTP_UP_H2C | HTTP_UP_TCP | HTTP_UP_SPDY |
+				   HTTP_UP_TLS | HTTP_UP_OTHER;
+
+	return (v->head.flags & protocols) == HTTP_UP_WEBSOCKET &&
+	       r->head.flags & HTTP_UP_WEBSOCKET && r->head.version >= 0x11;
+}
+
 void rule_PROTOCOL_NOT_OFFERED(struct detect *d)
 {
 	const struct http_view *v = the_101(d), *r = d->x->request;
@@ -414,7 +431,8 @@ void rule_PROTOCOL_NOT_OFFERED(struct detect *d)
 	size_t at = 0;
 	struct finding *f;
 
-	if (!v || r->head.state != HTTP_DONE || r->dropped || !http_view_count(v, "upgrade"))
+	if (!v || r->head.state != HTTP_DONE || r->dropped || !(v->head.flags & HTTP_UPGRADE) ||
+	    plain_websocket(v, r))
 		return;
 	value = field_value(v, "upgrade");
 	asked = field_value(r, "upgrade");

@@ -24,13 +24,13 @@ static void request_evidence(struct detect *d, struct finding *f)
 void rule_REQ_UPGRADE_STRIPPED(struct detect *d)
 {
 	const struct http_view *v = d->x->request;
-	struct span connection = field_value(v, "connection"), upgrade = field_value(v, "upgrade");
-	bool token = http_view_has_token(v, "connection", "upgrade");
-	bool websocket = http_view_has_token(v, "upgrade", "websocket");
+	bool token = v->head.flags & HTTP_CONN_UPGRADE;
+	bool websocket = v->head.flags & HTTP_UP_WEBSOCKET;
+	struct span connection, upgrade;
 	const char *sub = "upgrade-mangled";
 	struct finding *f;
 
-	if (!d->server || !request_complete(d) || !http_view_count(v, "sec-websocket-key") ||
+	if (!d->server || !request_complete(d) || !(v->head.flags & HTTP_WS_KEY) ||
 	    (token && websocket && v->head.version >= 0x11))
 		return;
 	if (v->head.version < 0x11)
@@ -39,6 +39,8 @@ void rule_REQ_UPGRADE_STRIPPED(struct detect *d)
 		sub = "connection-close";
 	else if (!token)
 		sub = "connection-keepalive";
+	connection = field_value(v, "connection");
+	upgrade = field_value(v, "upgrade");
 	f = detect_raise(d, FINDING_REQ_UPGRADE_STRIPPED);
 	request_evidence(d, f);
 	finding_severity(f, SEVERITY_ERROR, sub);
@@ -87,10 +89,10 @@ static const char *malformed(const struct detect *d)
 		return "repeated-key";
 	if (ws_base64_length(field_value(v, "sec-websocket-key")) != 16)
 		return "bad-key";
-	if (http_view_count(v, "sec-websocket-version") == 0)
+	if (!(v->head.flags & HTTP_WS_VERSION))
 		return "no-version";
-	if (!d->server && (!http_view_has_token(v, "upgrade", "websocket") ||
-			   !http_view_has_token(v, "connection", "upgrade")))
+	if (!d->server &&
+	    (!(v->head.flags & HTTP_UP_WEBSOCKET) || !(v->head.flags & HTTP_CONN_UPGRADE)))
 		return "no-upgrade";
 	return NULL;
 }
@@ -98,7 +100,7 @@ static const char *malformed(const struct detect *d)
 void rule_REQ_MALFORMED(struct detect *d)
 {
 	const struct http_view *v = d->x->request;
-	struct span key = field_value(v, "sec-websocket-key"), agent;
+	struct span key, agent;
 	const char *sub;
 	struct finding *f;
 
@@ -107,6 +109,7 @@ void rule_REQ_MALFORMED(struct detect *d)
 	sub = malformed(d);
 	if (!sub)
 		return;
+	key = field_value(v, "sec-websocket-key");
 	f = detect_raise(d, FINDING_REQ_MALFORMED);
 	request_evidence(d, f);
 	finding_severity(f, is_probe(v) ? SEVERITY_INFO : SEVERITY_ERROR, sub);
@@ -134,14 +137,15 @@ void rule_REQ_MALFORMED(struct detect *d)
 void rule_VERSION_NEGOTIATION(struct detect *d)
 {
 	const struct answer *a = d->x->final;
-	struct span asked = field_value(d->x->request, "sec-websocket-version");
-	bool other = asked.n && !span_is(asked, "13");
-	bool no_version, no_upgrade;
+	bool other, no_version, no_upgrade;
+	struct span asked;
 	struct finding *f;
 
 	if (!d->x->websocket || !request_complete(d) || !a || a->end == MODEL_NO_OFF ||
 	    a->view->head.status < 400 || a->view->head.status >= 500 || a->view->dropped)
 		return;
+	asked = field_value(d->x->request, "sec-websocket-version");
+	other = asked.n && !span_is(asked, "13");
 	no_version = other && !http_view_count(a->view, "sec-websocket-version");
 	no_upgrade = a->view->head.status == 426 && !http_view_count(a->view, "upgrade");
 	if ((!no_version && !no_upgrade) || detect_has(d, FINDING_FIELD_LOST_IN_PROCESS))
@@ -280,8 +284,8 @@ void rule_FIELD_LOST_IN_PROCESS(struct detect *d)
 	uint32_t event;
 	struct finding *f;
 
-	if (!d->server || !d->x->websocket || !request_complete(d) || !request_is_correct(d->x) ||
-	    d->switched)
+	if (!d->server || d->switched || !d->x->websocket || !request_complete(d) ||
+	    !request_is_correct(d->x))
 		return;
 	lost = lost_on_the_way(d);
 	if (lost) {

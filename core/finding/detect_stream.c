@@ -228,7 +228,7 @@ void rule_CONCURRENT_READERS(struct detect *d)
 	uint32_t first = MODEL_NONE, second = MODEL_NONE;
 	struct finding *f;
 
-	if (!d->switched)
+	if (!d->switched || !d->c->overlapped)
 		return;
 	for (uint32_t i = d->x->ev_switched; i < d->c->events; i++) {
 		const struct event *e = &d->c->event[i];
@@ -345,7 +345,7 @@ static bool any_critical(const struct detect *d)
 
 void rule_APP_LOG_ONLY(struct detect *d)
 {
-	if (!d->switched || any_critical(d))
+	if (!d->switched || !d->c->texts || any_critical(d))
 		return;
 	for (uint32_t i = d->x->ev_start; i < d->x->ev_end; i++) {
 		const struct event *e = &d->c->event[i];

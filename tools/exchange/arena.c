@@ -10,7 +10,7 @@
 #include "tools/exchange/arena.h"
 
 enum {
-	BLOCK = 4 << 20,
+	BLOCK = 32 << 20,
 	ALIGN = 16,
 };
 
@@ -40,6 +40,8 @@ static struct block *block_new(size_t size)
 
 	if (b == MAP_FAILED)
 		out_of_memory();
+	/* Millions of small pieces: large pages halve the time. Refusal does no harm. */
+	(void)madvise(b, size, MADV_HUGEPAGE);
 	b->size = size;
 	b->used = sizeof(*b);
 	return b;

@@ -247,6 +247,8 @@ static void note_firsts(struct connection *c)
 		const struct event *e = &c->event[i];
 		uint32_t *first = NULL;
 
+		c->overlapped |= e->flags & EVENT_OVERLAP;
+		c->texts |= e->kind == EVENT_TEXT;
 		if (e->kind == EVENT_DATA)
 			*(e->dir == DIR_RX ? &c->rx_end : &c->tx_end) = e->off + e->moved;
 		else if (e->kind == EVENT_EOF)

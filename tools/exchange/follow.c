@@ -10,6 +10,10 @@
 
 #include "tools/exchange/build.h"
 
+enum {
+	AHEAD = 12, /* events */
+};
+
 struct draft {
 	struct exchange x;
 	struct answer answer[MODEL_ANSWERS];
@@ -152,9 +156,7 @@ static void mark_add(struct follow *f, struct draft *d, const struct phase_event
 	m->e.frame = NULL;
 	m->event = f->event;
 	m->t_ns = f->e->t_ns;
-	if (e->head)
-		m->head = *e->head;
-	else if (e->frame)
+	if (e->frame)
 		m->frame = *e->frame;
 	if (d)
 		d->x.mark_end = (uint32_t)work.marks;
@@ -276,6 +278,9 @@ static void feed_events(struct follow *f)
 	for (f->event = 0; f->event < c->events; f->event++) {
 		const struct event *e = f->e = &c->event[f->event];
 
+		/* Records of one connection lie far apart: their bytes would be waited for. */
+		if (f->event + AHEAD < c->events && e[AHEAD].segments)
+			__builtin_prefetch(e[AHEAD].segment->bytes);
 		if (e->kind == EVENT_DATA && !feed_data(f, e)) {
 			if (!c->partial)
 				c->partial_reason = "bytes in the middle were not recorded";
