@@ -17,7 +17,7 @@
 #include "tools/blame/blame.h"
 #include "tools/blame/roles.h"
 
-#define FRAME __attribute__((noinline, noclone))
+#define FRAME __attribute__((noinline))
 /* Behind a call: the call is no tail call, so the frame stays on the stack. */
 #define STAY __asm__ volatile("" ::: "memory")
 

@@ -243,7 +243,8 @@ static void learn_siblings(struct blamer *b)
 
 		if (other == b->img || known_has(&b->known, KNOWN_SWITCH))
 			continue;
-		if (strncmp(other->header->exe, b->img->header->exe, sizeof(other->header->exe)))
+		if (strncmp(other->header->exe, b->img->header->exe, sizeof(other->header->exe)) !=
+		    0)
 			continue;
 		s = blamer_new(other, NULL);
 		if (!s)
@@ -395,7 +396,7 @@ static void judge_frames(struct blamer *b, const struct frame *const *user, uint
 static void judge(struct blamer *b, bool author, struct blame *ret)
 {
 	const struct stack *s = ret->stack;
-	const struct frame **user = calloc(s->frames, sizeof(*user));
+	const struct frame **user = calloc(s->frames, sizeof(struct frame *));
 	uint32_t i, n = 0;
 
 	for (i = 0; user && i < s->frames; i++)

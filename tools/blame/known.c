@@ -62,7 +62,8 @@ void known_done(struct known *k)
 
 bool frame_is_same(const struct frame *a, const struct frame *b)
 {
-	if (a->module != b->module && (!a->module || !b->module || strcmp(a->module, b->module)))
+	if (a->module != b->module &&
+	    (!a->module || !b->module || strcmp(a->module, b->module) != 0))
 		return false;
 	if (a->function && b->function)
 		return strcmp(a->function, b->function) == 0;

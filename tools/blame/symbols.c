@@ -120,25 +120,46 @@ static int find_scopes(Dwarf_Die *cu, Dwarf_Addr addr, Dwarf_Die **ret)
 	return n < 0 ? 0 : n;
 }
 
+/* The compilation unit that holds an address.  clang writes no .debug_aranges, by which elfutils looks
+ * units up; then they are asked one by one. */
+static Dwarf_Die *find_unit(const struct module *row, uint64_t pc, Dwarf_Addr *ret_bias)
+{
+	Dwarf_Die *cu = dwfl_module_addrdie(row->mod, pc, ret_bias);
+
+	if (cu)
+		return cu;
+	while ((cu = dwfl_module_nextcu(row->mod, cu, ret_bias)))
+		if (dwarf_haspc(cu, pc - *ret_bias) > 0)
+			return cu;
+	return NULL;
+}
+
+static char *find_line(Dwarf_Die *cu, Dwarf_Addr addr, unsigned *ret_line)
+{
+	Dwarf_Line *src = dwarf_getsrc_die(cu, addr);
+	int line = 0;
+
+	*ret_line = 0;
+	if (!src)
+		return NULL;
+	if (dwarf_lineno(src, &line) == 0 && line > 0)
+		*ret_line = (unsigned)line;
+	return copy(dwarf_linesrc(src, NULL, NULL));
+}
+
 /* Frames from DWARF. Returns false when it has no function for the address; nothing is pushed then. */
 static bool name_by_dwarf(struct stack *s, const struct module *row, uint64_t pc, uint64_t entry)
 {
 	Dwarf_Addr bias;
-	Dwarf_Die *cu = dwfl_module_addrdie(row->mod, pc, &bias), *scope;
-	Dwfl_Line *src = dwfl_module_getsrc(row->mod, pc);
+	Dwarf_Die *cu = find_unit(row, pc, &bias), *scope;
 	uint32_t before = s->frames;
-	unsigned line = 0;
-	char *file = NULL;
+	unsigned line;
+	char *file;
 	int i, n = cu ? find_scopes(cu, pc - bias, &scope) : 0;
 
 	if (n <= 0)
 		return false;
-	if (src) {
-		int l = 0;
-
-		file = copy(dwfl_lineinfo(src, NULL, &l, NULL, NULL, NULL));
-		line = l > 0 ? (unsigned)l : 0;
-	}
+	file = find_line(cu, pc - bias, &line);
 	for (i = 0; i < n; i++) {
 		struct frame *f;
 

@@ -36,8 +36,11 @@ void format_escaped(FILE *out, struct span bytes, size_t max)
 	size_t n = bytes.n < max ? bytes.n : max, i;
 	char e[4];
 
-	for (i = 0; i < n; i++)
-		fwrite(e, 1, escape_byte(bytes.p[i], e), out);
+	for (i = 0; i < n; i++) {
+		size_t len = escape_byte(bytes.p[i], e);
+
+		fwrite(e, 1, len, out);
+	}
 	if (bytes.n > n)
 		fputs("...", out);
 }

@@ -34,9 +34,9 @@ static json_t *segments_of(const struct event *e)
 		const struct segment *s = &e->segment[i];
 		size_t n = s->len < room ? s->len : room;
 
-		json_array_append_new(ret, json_pack("{s:I, s:o}", "offset",
-						     (json_int_t)(e->off + s->rel), "bytes",
-						     object_bytes((struct span){s->bytes, n})));
+		json_array_append_new(ret,
+				      json_pack("{s:I, s:o}", "offset", (json_int_t)e->off + s->rel,
+						"bytes", object_bytes((struct span){s->bytes, n})));
 		room -= n;
 	}
 	return ret;

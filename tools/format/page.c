@@ -46,11 +46,11 @@ void page_put(const struct page *p, enum page_ink ink, const char *format, ...)
 {
 	va_list ap;
 
-	ink_on(p, ink);
 	va_start(ap, format);
+	ink_on(p, ink);
 	vfprintf(p->out, format, ap);
-	va_end(ap);
 	ink_off(p, ink);
+	va_end(ap);
 }
 
 /* Bytes of the text that fit a line: up to the last blank before the limit, or a hard cut. */

@@ -106,7 +106,7 @@ static int by_time(const void *a, const void *b)
 /* Blocks are made image by image in the order of time; one blamer per image is kept. */
 static void write_blocks(struct text *t, struct report_case *rc)
 {
-	struct blamer **b = calloc(t->set->images, sizeof(*b));
+	struct blamer **b = calloc(t->set->images, sizeof(struct blamer *));
 	size_t i;
 
 	if (!b)

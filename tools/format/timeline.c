@@ -221,7 +221,7 @@ static void unfold(struct timeline *t)
 /* A read that was entered is worth a line only when nothing came of it soon. */
 static bool is_idle_wait(const struct connection *c, uint32_t event, uint32_t to)
 {
-	const uint64_t soon = 100 * 1000 * 1000;
+	const uint64_t soon = UINT64_C(100000000);
 	const struct event *e = &c->event[event];
 	uint32_t i;
 
