@@ -69,13 +69,6 @@ static char *find_symbol(const struct module *row, uint64_t pc)
 	return ret;
 }
 
-static bool is_function(Dwarf_Die *die)
-{
-	int tag = dwarf_tag(die);
-
-	return tag == DW_TAG_subprogram || tag == DW_TAG_inlined_subroutine;
-}
-
 static bool is_named(const struct frame *f, Dwarf_Die *die)
 {
 	const char *name = dwarf_diename(die);
@@ -100,24 +93,43 @@ static void call_site(Dwarf_Die *inlined, Dwarf_Die *cu, char **ret_file, unsign
 		*ret_file = copy(dwarf_filesrc(files, value, NULL, NULL));
 }
 
-/* The scopes around an address, innermost first, inlined instances included.
- * Returns how many; *ret is the caller's to free. */
-static int find_scopes(Dwarf_Die *cu, Dwarf_Addr addr, Dwarf_Die **ret)
-{
-	Dwarf_Die *first = NULL, die;
-	int n = dwarf_getscopes(cu, addr, &first);
+enum {
+	SCOPES_MAX = 64,
+};
 
-	*ret = NULL;
-	if (n <= 0) {
-		free(first);
-		return 0;
+/* Functions around an address, in the order they were called: path[0] is the real one, the others were
+ * inlined.  libdw's own dwarf_getscopes cannot do it for link-time optimised programs, where a function
+ * is described in one unit and placed by another.  Returns how many there are, n of them known before. */
+static int find_functions(Dwarf_Die *scope, Dwarf_Addr addr, Dwarf_Die *path, int n)
+{
+	Dwarf_Die die;
+	int deeper, more = dwarf_child(scope, &die);
+
+	for (; more == 0 && n < SCOPES_MAX; more = dwarf_siblingof(&die, &die)) {
+		switch (dwarf_tag(&die)) {
+		case DW_TAG_subprogram:
+		case DW_TAG_inlined_subroutine:
+			if (dwarf_haspc(&die, addr) <= 0)
+				continue;
+			path[n] = die;
+			return find_functions(&path[n], addr, path, n + 1);
+		case DW_TAG_lexical_block:
+		case DW_TAG_try_block:
+		case DW_TAG_catch_block:
+			if (dwarf_haspc(&die, addr) > 0)
+				return find_functions(&die, addr, path, n);
+			continue;
+		case DW_TAG_namespace:
+		case DW_TAG_module:
+			deeper = find_functions(&die, addr, path, n);
+			if (deeper > n)
+				return deeper;
+			continue;
+		default:
+			continue;
+		}
 	}
-	/* Behind an inlined instance that list goes on with where the function was written; asked
-	 * for the innermost scope's parents, libdw answers with where it was inlined. */
-	die = first[0];
-	free(first);
-	n = dwarf_getscopes_die(&die, ret);
-	return n < 0 ? 0 : n;
+	return n;
 }
 
 /* The compilation unit that holds an address.  clang writes no .debug_aranges, by which elfutils looks
@@ -150,46 +162,38 @@ static char *find_line(Dwarf_Die *cu, Dwarf_Addr addr, unsigned *ret_line)
 /* Frames from DWARF. Returns false when it has no function for the address; nothing is pushed then. */
 static bool name_by_dwarf(struct stack *s, const struct module *row, uint64_t pc, uint64_t entry)
 {
-	Dwarf_Addr bias;
-	Dwarf_Die *cu = find_unit(row, pc, &bias), *scope;
+	Dwarf_Die path[SCOPES_MAX], *cu;
 	uint32_t before = s->frames;
+	Dwarf_Addr bias;
 	unsigned line;
 	char *file;
-	int i, n = cu ? find_scopes(cu, pc - bias, &scope) : 0;
+	int i;
 
-	if (n <= 0)
+	cu = find_unit(row, pc, &bias);
+	i = cu ? find_functions(cu, pc - bias, path, 0) : 0;
+	if (i <= 0)
 		return false;
 	file = find_line(cu, pc - bias, &line);
-	for (i = 0; i < n; i++) {
-		struct frame *f;
-
-		if (!is_function(&scope[i]))
-			continue;
+	while (i-- > 0) {
 		/* A part of a function the compiler split off and took in again is no call. */
-		if (s->frames > before && is_named(&s->frame[s->frames - 1], &scope[i])) {
-			s->frame[s->frames - 1].inlined = dwarf_tag(&scope[i]) != DW_TAG_subprogram;
+		if (s->frames > before && is_named(&s->frame[s->frames - 1], &path[i])) {
 			free(file);
-			file = NULL;
-			if (!s->frame[s->frames - 1].inlined)
+		} else {
+			struct frame *f = push(s, pc, row);
+
+			if (!f)
 				break;
-			call_site(&scope[i], cu, &file, &line);
-			continue;
+			f->function = copy(dwarf_diename(&path[i]));
+			f->file = file;
+			f->line = line;
+			f->entry = entry;
 		}
-		f = push(s, pc, row);
-		if (!f)
-			break;
-		f->function = copy(dwarf_diename(&scope[i]));
-		f->file = file;
-		f->line = line;
-		f->entry = entry;
 		file = NULL;
-		if (dwarf_tag(&scope[i]) == DW_TAG_subprogram)
-			break;
-		f->inlined = true;
-		call_site(&scope[i], cu, &file, &line);
+		s->frame[s->frames - 1].inlined = i > 0;
+		if (i > 0)
+			call_site(&path[i], cu, &file, &line);
 	}
 	free(file);
-	free(scope);
 	return s->frames > before;
 }
 
