@@ -50,8 +50,8 @@ static void read_enters(struct call *c)
 	if (!conn)
 		return;
 	c->token = ++conn->entered[DIR_RX];
-	if (conn->bits & CONN_ATTEMPT)
-		observe_read_begins(conn, c);
+	if ((conn->bits & CONN_ATTEMPT) && observe_read_begins(conn, c))
+		c->flags |= OBSERVE_TOLD;
 }
 
 static void write_enters(struct call *c)

@@ -688,7 +688,6 @@ static __attribute__((noinline)) void skip(struct watch *w, uint64_t moved)
 void observe_moved(struct conn *c, const struct call *call, enum dir dir, uint64_t moved, bool hidden)
 {
 	struct watch w;
-	bool awaited;
 
 	if (!conn_lock(c))
 		return moved_raw(c, call, dir, moved);
@@ -720,8 +719,7 @@ void observe_moved(struct conn *c, const struct call *call, enum dir dir, uint64
 		w.data.flags |= TRACE_DATA_OVERLAP;
 	if (c->missed[dir])
 		make_up(&w);
-	awaited = (c->bits & CONN_ATTEMPT) && dir == DIR_RX && c->machine.role == ROLE_SERVER;
-	w.want_stack = awaited && c->waits <= WAITS;
+	w.want_stack = call->flags & OBSERVE_TOLD;
 	if (hidden)
 		skip(&w, moved);
 	else
@@ -732,21 +730,22 @@ void observe_moved(struct conn *c, const struct call *call, enum dir dir, uint64
 
 /* ---- calls that move nothing ---- */
 
-void observe_read_begins(struct conn *c, const struct call *call)
+bool observe_read_begins(struct conn *c, const struct call *call)
 {
+	bool told = false;
 	uint64_t t;
 
-	if (!(c->bits & CONN_ATTEMPT) || c->machine.role != ROLE_SERVER || c->waits >= WAITS)
-		return;
-	if (!conn_lock(c))
-		return;
+	if (c->machine.role != ROLE_SERVER || c->waits >= WAITS || !conn_lock(c))
+		return false;
 	if (c->id == call->conn_key && (c->bits & CONN_ATTEMPT)) {
 		c->waits++;
 		t = clock_now();
 		record_result(c, (int)call->arg[0], call, DIR_RX, TRACE_WAITING, 0, t,
 			      stack_take(t));
+		told = true;
 	}
 	conn_unlock(c);
+	return told;
 }
 
 /* The machine's view of an end, with what that makes true. */
@@ -767,12 +766,10 @@ static bool is_fatal(int err)
 }
 
 /* Is this end worth a record? */
-static bool tells(const struct conn *c, int err)
+static bool tells(const struct conn *c, const struct call *call, int err)
 {
-	if (err == EINTR)
-		return false;
-	if (err == EAGAIN)
-		return (c->bits & CONN_ATTEMPT) && c->waits <= WAITS;
+	if (err == EAGAIN || err == EINTR)
+		return call->flags & OBSERVE_TOLD;
 	return c->bits & CONN_RECORDED;
 }
 
@@ -780,7 +777,7 @@ void observe_nothing(struct conn *c, const struct call *call, enum dir dir, int 
 {
 	uint64_t t;
 
-	if ((err == EAGAIN || err == EINTR) && !(c->bits & CONN_ATTEMPT))
+	if ((err == EAGAIN || err == EINTR) && !(call->flags & OBSERVE_TOLD))
 		return;
 	if (!conn_lock(c))
 		return;
@@ -788,7 +785,7 @@ void observe_nothing(struct conn *c, const struct call *call, enum dir dir, int 
 		conn_unlock(c);
 		return;
 	}
-	if (tells(c, err)) {
+	if (tells(c, call, err)) {
 		t = clock_now();
 		record_result(c, (int)call->arg[0], call, dir, err ? TRACE_ERROR : TRACE_EOF, err, t,
 			      err ? 0 : stack_take(t));

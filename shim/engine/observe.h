@@ -13,14 +13,18 @@
 #include "shim/engine/conn.h"
 #include "shim/engine/engine.h"
 
+enum observe_flag { /* in call.flags */
+	OBSERVE_TOLD = 1u << 8, /* that it began was recorded */
+};
+
 /* The call moved that many bytes.  hidden: they cannot be seen. */
 void observe_moved(struct conn *c, const struct call *call, enum dir dir, uint64_t moved, bool hidden);
 
 /* The call moved nothing: EOF (err 0) or an error (err is positive). */
 void observe_nothing(struct conn *c, const struct call *call, enum dir dir, int err);
 
-/* A read is about to begin. */
-void observe_read_begins(struct conn *c, const struct call *call);
+/* A read is about to begin while an attempt waits for its answer.  True when that was recorded. */
+bool observe_read_begins(struct conn *c, const struct call *call);
 
 /* A descriptor of it is about to be closed, or was found to be closed, or is shut down: what.
  * left: descriptors that remain.  Not for the caller: the row is freed with the last one. */
