@@ -61,8 +61,8 @@ class EngineCase(unittest.TestCase):
 
     def environment(self, **env):
         base = {k: v for k, v in os.environ.items() if not k.startswith("SHAKEDOWN")}
-        return {**base, "LD_PRELOAD": LIB, "SHAKEDOWN_TRACE": self.trace,
-                "PYTHONDONTWRITEBYTECODE": "1", **env}
+        base.update({"LD_PRELOAD": LIB, "SHAKEDOWN_TRACE": self.trace, **env})
+        return {k: v for k, v in base.items() if v is not None}
 
     def start(self, code, wrap=(), **env):
         """Start the lines; afterwards they listen on self.port."""
