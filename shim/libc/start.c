@@ -38,10 +38,10 @@ __attribute__((constructor(101))) static void start(int argc, char **argv, char 
 {
 	const char *problem = NULL;
 
-	libc_next_fill();
-
+	/* First, because the table takes away the errors that looking for names leaves. */
 	char **environ = find_environ(envp);
 
+	libc_next_fill();
 	if (!engine_start(environ, TRACE_DOOR_LIBC, &problem)) {
 		if (problem)
 			say(problem);

@@ -21,6 +21,13 @@ class MuslExec(test_process.Exec):
     cc = "musl-gcc"
 
 
+    def test_names_that_musl_lacks_leave_no_error_behind(self):
+        program = programs.build("plug.c", cc="musl-gcc", name="plug-musl")
+        done = programs.run(program, "/no such library", cwd=self.dir,
+                            env=programs.environment(LIB, SHAKEDOWN_TRACE=self.trace))
+        self.assertEqual(done.stdout.splitlines()[0], "no error")
+
+
 class BothLibcs(test_process.LifeCase):
     def test_a_musl_program_started_by_a_glibc_program_is_watched_and_the_other_way_round(self):
         for first, second in (("gcc", "musl-gcc"), ("musl-gcc", "gcc")):

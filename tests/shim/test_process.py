@@ -87,8 +87,11 @@ class Watched(LifeCase):
     def test_a_forked_worker_that_gives_up_its_rights(self):
         self.check("worker")
 
+    def test_a_forked_worker_that_gives_up_its_rights_before_any_call_we_see(self):
+        self.check("silent")
+
     def test_connections_closed_by_ranges_make_room_for_the_next(self):
-        self.check("range", "/range-0", "/range-1", "/range-2")
+        self.check("range", "/range-0", "/range-1", "/range-2", "/range-3")
 
 
 class WithoutDlsym(LifeCase):

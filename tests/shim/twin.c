@@ -138,7 +138,8 @@ static void print_end(const char *name, pid_t child)
 
 /* ---- bytes ---- */
 
-static int pair[2]; /* a connected pair, [0] does not block */
+static int
+	pair[2]; /* an accepted and a connected end, so that both are watched; [0] does not block */
 static char buf[64];
 
 static struct iovec *two(char *b)
@@ -673,13 +674,27 @@ static void libraries(void)
 	print("dlmopen %d\n", p_dlmopen(LM_ID_BASE, "libm.so.6", RTLD_NOW) == math);
 }
 
+static void connect_pair(void)
+{
+	struct sockaddr_un addr = {.sun_family = AF_UNIX, .sun_path = "socket"};
+	int fd = (int)TRY(socket, (AF_UNIX, SOCK_STREAM, 0));
+
+	unlink(addr.sun_path);
+	print("bind %d\n", bind(fd, (struct sockaddr *)&addr, sizeof(addr)));
+	TRY(listen, (fd, 1));
+	pair[1] = (int)TRY(socket, (AF_UNIX, SOCK_STREAM, 0));
+	TRY(connect, (pair[1], (struct sockaddr *)&addr, sizeof(addr)));
+	pair[0] = (int)TRY(accept4, (fd, NULL, NULL, SOCK_CLOEXEC));
+	TRY(close, (fd));
+}
+
 static void run(void)
 {
 	out = mmap(NULL, 65536 + 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	out_len = (size_t *)(out + 65536);
 	find_all();
 	unsetenv("LD_PRELOAD"); /* what is executed below shall not be a twin again */
-	TRY(socketpair, (AF_UNIX, SOCK_STREAM, 0, pair));
+	connect_pair();
 	p_fcntl(pair[0], F_SETFL, O_NONBLOCK);
 	reads();
 	writes();
