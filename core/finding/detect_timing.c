@@ -63,13 +63,33 @@ static bool server_ended_first(const struct detect *d)
 	return d->server ? d->t_own < d->t_peer : d->t_peer < d->t_own;
 }
 
+static uint64_t last_byte_before(const struct connection *c, uint32_t event)
+{
+	for (uint32_t i = event; i-- > 0;) {
+		if (c->event[i].kind == EVENT_DATA)
+			return c->event[i].t_ns;
+	}
+	return 0;
+}
+
+/* The head declares a body that did not come whole: something may be waiting for it. */
+static bool awaits_body(const struct detect *d)
+{
+	uint64_t len;
+
+	return http_request_body(&d->x->request->head, &len) && d->x->req_end == MODEL_NO_OFF;
+}
+
 void rule_NEVER_ANSWERED(struct detect *d)
 {
-	uint64_t from = d->silent ? request_end_time(d) : 0, waited;
+	bool body = d->silent && awaits_body(d);
+	uint64_t from = body ? d->x->t_head : d->silent ? request_end_time(d) : 0, waited;
 	struct finding *f;
 
 	if (!from || !d->whole || d->c->shared || server_ended_first(d) || queued(d))
 		return;
+	if (body)
+		from = last_byte_before(d->c, d->c->events);
 	waited = since(from, watched_until(d));
 	if (waited < d->o->never_answered_ns)
 		return;
@@ -79,12 +99,19 @@ void rule_NEVER_ANSWERED(struct detect *d)
 		finding_blame(f, d->x->ev_head);
 	else
 		finding_blame_nobody(f, "the other process did not answer");
-	FINDING_SAY(f, "%b was complete and got no byte of an answer for %t",
-		    &d->x->request->target, waited);
+	FINDING_SAY(f, "%b %s and got no byte of an answer for %t", &d->x->request->target,
+		    body ? "had its whole head" : "was complete", waited);
 	if (watched_until(d) == d->p->t_end)
 		FINDING_SAY(f, "; the connection is still open");
 	else
 		FINDING_SAY(f, "; then the client left");
+	if (body) {
+		finding_severity(f, SEVERITY_ERROR, "body-awaited");
+		FINDING_SAY(f, "; its head declares a body that did not come");
+		FINDING_FIX(f, "Decide an upgrade by its head: exclude it from what reads bodies "
+			       "first, or refuse an upgrade that declares one.");
+		return;
+	}
 	say_upstream(d, f);
 }
 
@@ -299,15 +326,6 @@ static bool cut_off(const struct detect *d)
 	return end == MODEL_NONE || other->event[end].t_ns > d->t_own;
 }
 
-static uint64_t last_byte_before(const struct connection *c, uint32_t event)
-{
-	for (uint32_t i = event; i-- > 0;) {
-		if (c->event[i].kind == EVENT_DATA)
-			return c->event[i].t_ns;
-	}
-	return 0;
-}
-
 /* Timers do not fire early, and late by little. */
 static bool at_timeout(uint64_t ns, unsigned percent)
 {
@@ -368,7 +386,7 @@ static unsigned peers_alike(const struct detect *d, bool by_age, uint64_t ns, un
 
 static bool timed(const struct detect *d, bool by_age, uint64_t ns)
 {
-	const uint64_t least = UINT64_C(2000000000);
+	const uint64_t least = UINT64_C(900000000);
 	unsigned all, alike;
 
 	if (ns < least)

@@ -13,6 +13,7 @@
 
 enum {
 	PAIR_NS = 1000000000,
+	PAIR_TRIED = 64,
 };
 
 struct leg {
@@ -106,30 +107,59 @@ static bool fits(const struct leg *a, const struct leg *b)
 	return a->t_ns && b->t_ns >= a->t_ns && !a->c->relay && !b->c->relay && !itself(a->c, b->c);
 }
 
+/* The accepted leg had no answer yet when b was opened. */
+static bool waiting(const struct leg *a, const struct leg *b)
+{
+	return !a->x->t_answer || a->x->t_answer > b->t_ns;
+}
+
 static void join(struct leg *a, struct leg *b)
 {
 	a->c->relay = b->c;
 	b->c->relay = a->c;
 }
 
+/* Keys are random, so one that occurs once names its leg.  Clients that use the same key again and
+ * again are told apart by time: the youngest leg that was still waiting.  accepted[from, to) are the
+ * legs with b's hash, in time order. */
+static struct leg *leg_with_key(struct leg *accepted, size_t from, size_t to, const struct leg *b)
+{
+	size_t lo = from, hi = to, seen = 0;
+
+	while (lo < hi) {
+		size_t mid = lo + (hi - lo) / 2;
+
+		if (accepted[mid].t_ns <= b->t_ns)
+			lo = mid + 1;
+		else
+			hi = mid;
+	}
+	while (lo > from && seen++ < PAIR_TRIED) {
+		struct leg *a = &accepted[--lo];
+
+		if (same_bytes(a->key, b->key) && fits(a, b) && (waiting(a, b) || to - from == 1))
+			return a;
+	}
+	return NULL;
+}
+
 static void pair_by_key(struct legs *accepted, struct legs *opened)
 {
-	size_t i = 0;
+	size_t from = 0, to = 0;
 
 	qsort(accepted->leg, accepted->n, sizeof(*accepted->leg), by_hash);
 	qsort(opened->leg, opened->n, sizeof(*opened->leg), by_hash);
 	for (size_t j = 0; j < opened->n; j++) {
-		struct leg *b = &opened->leg[j];
+		struct leg *b = &opened->leg[j], *a;
 
-		while (i < accepted->n && accepted->leg[i].hash < b->hash)
-			i++;
-		for (size_t k = i; k < accepted->n && accepted->leg[k].hash == b->hash; k++) {
-			if (same_bytes(accepted->leg[k].key, b->key) &&
-			    fits(&accepted->leg[k], b)) {
-				join(&accepted->leg[k], b);
-				break;
-			}
-		}
+		while (from < accepted->n && accepted->leg[from].hash < b->hash)
+			from++;
+		to = to > from ? to : from;
+		while (to < accepted->n && accepted->leg[to].hash == b->hash)
+			to++;
+		a = leg_with_key(accepted->leg, from, to, b);
+		if (a)
+			join(a, b);
 	}
 }
 
@@ -140,9 +170,10 @@ static struct leg *only_candidate(struct legs *accepted, size_t from, const stru
 
 	for (size_t i = from; i < accepted->n && accepted->leg[i].t_ns <= b->t_ns; i++) {
 		struct leg *a = &accepted->leg[i];
-		bool waiting = !a->x->t_answer || a->x->t_answer > b->t_ns;
 
-		if (!waiting || !fits(a, b) || !same_bytes(a->path, b->path))
+		if (i - from == PAIR_TRIED) /* too busy a second to be sure of anything */
+			return NULL;
+		if (!waiting(a, b) || !fits(a, b) || !same_bytes(a->path, b->path))
 			continue;
 		if (found)
 			return NULL;
