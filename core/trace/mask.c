@@ -6,7 +6,7 @@
  * side of caution: what only the bytes behind it could clear ("user" or "host" before an '@' that may
  * come, a token that is still short) is judged by its looks.
  *
- * (1) CR, LF, SP, HT and the separators of fields, cookies, list entries and query parameters are
+ * (1) Control bytes, SP and the separators of fields, cookies, list entries and query parameters are
  *     never masked, so masked bytes parse like the real ones.
  * (2) A head is lines; the value of a field starts in the state its name asks for (name_rules).  All
  *     values that have no rule, the request line, log lines and bodies go through one scanner, which
@@ -25,8 +25,11 @@ struct rule {
 static const struct rule name_rules[] = {
 	{"authorization", STEP_SCHEME},
 	{"connection", STEP_PASS},
+	{"content-encoding", STEP_PASS},
+	{"content-length", STEP_PASS},
 	{"content-location", STEP_URL},
 	{"cookie", STEP_COOKIE},
+	{"expect", STEP_PASS},
 	{"host", STEP_PASS},
 	{"location", STEP_URL},
 	{"origin", STEP_PASS},
@@ -40,6 +43,7 @@ static const struct rule name_rules[] = {
 	{"sec-websocket-version", STEP_PASS},
 	{"set-cookie", STEP_COOKIE},
 	{"set-cookie2", STEP_COOKIE},
+	{"transfer-encoding", STEP_PASS},
 	{"upgrade", STEP_PASS},
 	{"www-authenticate", STEP_PASS},
 };
@@ -341,7 +345,11 @@ void mask_copy(struct masker *m, uint8_t *dst, const uint8_t *src, size_t n)
 	struct mask_state s;
 
 	memcpy(&s, m->state, sizeof(s));
-	for (size_t i = 0; i < n; i++)
-		dst[i] = mask_byte(&s, src[i]);
+	for (size_t i = 0; i < n; i++) {
+		uint8_t c = mask_byte(&s, src[i]);
+
+		/* A control byte is no secret, and where it stands a head does not parse. */
+		dst[i] = src[i] < ' ' || src[i] == 0x7f ? src[i] : c;
+	}
 	memcpy(m->state, &s, sizeof(s));
 }
