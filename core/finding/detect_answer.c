@@ -430,6 +430,17 @@ static uint64_t bad_start(const struct detect *d, const struct mark *m)
 	return off;
 }
 
+static void spoke_first(struct detect *d)
+{
+	struct finding *f = detect_raise(d, FINDING_FRAME_BEFORE_101);
+
+	finding_evidence(f, d->x->ev_start, d->ask, d->x->req_off, d->x->request_bytes.n);
+	finding_severity(f, SEVERITY_CRITICAL, "spoke-first");
+	finding_blame_nobody(f, "the write came before anything of the connection was recorded");
+	FINDING_SAY(f, "%u bytes were written to the connection before the request for %b was read",
+		    d->c->spoke_first, &d->x->request->target);
+}
+
 void rule_FRAME_BEFORE_101(struct detect *d)
 {
 	const struct mark *m = d->whole ? not_http(d) : NULL;
@@ -438,6 +449,8 @@ void rule_FRAME_BEFORE_101(struct detect *d)
 	struct span s = {bytes, 0};
 	struct finding *f;
 
+	if (!m && d->whole && d->server && d->c->spoke_first && d->x->ordinal == 0)
+		spoke_first(d);
 	if (!m || (d->x->final && m->e.off >= d->x->final->off))
 		return;
 	off = bad_start(d, m);

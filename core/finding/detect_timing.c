@@ -7,6 +7,10 @@
  */
 #include "core/finding/detect.h"
 
+enum {
+	CLOCK_NS = 10000000, /* how old the time in a server's timer may be */
+};
+
 /* ---- no answer ---- */
 
 /* The end of the watch over this exchange: the first end of the connection, or of the observation. */
@@ -326,7 +330,7 @@ static bool cut_off(const struct detect *d)
 	return end == MODEL_NONE || other->event[end].t_ns > d->t_own;
 }
 
-/* Timers do not fire early, and late by little. */
+/* Timers do not fire early, but servers look at the clock now and then only; and late by little. */
 static bool at_timeout(uint64_t ns, unsigned percent)
 {
 	static const uint16_t seconds[] = {5, 10, 15, 30, 55, 60, 75, 100, 120, 300, 350, 600};
@@ -334,7 +338,7 @@ static bool at_timeout(uint64_t ns, unsigned percent)
 	for (unsigned i = 0; i < CORE_ARRAY_LEN(seconds); i++) {
 		uint64_t t = seconds[i] * UINT64_C(1000000000);
 
-		if (ns + t / 1000 >= t && ns <= t + t / 100 * percent)
+		if (ns + t / 1000 + CLOCK_NS >= t && ns <= t + t / 100 * percent)
 			return true;
 	}
 	return false;

@@ -56,10 +56,11 @@ static void put_time(struct out *o, uint64_t ns)
 	if (ns < ms) {
 		put_number(o, ns / 1000, 0);
 		put_text(o, " us");
-	} else if (ns < s) {
+	} else if (ns < 995 * ms) {
 		put_number(o, ns / ms, 0);
 		put_text(o, " ms");
 	} else {
+		ns += 5 * ms; /* to the nearest hundredth */
 		put_number(o, ns / s, 0);
 		put(o, '.');
 		put_number(o, ns % s / (10 * ms), 2);

@@ -26,6 +26,7 @@ struct follow {
 	const struct event *e; /* being fed */
 	uint32_t event;	       /* its index */
 	enum dir ask;	       /* direction of requests */
+	bool opened;	       /* its OPEN record is there */
 	bool jumped;	       /* request bytes were left out; answer bytes may be, too */
 	struct phase_machine m;
 };
@@ -227,6 +228,17 @@ static bool answer_may_begin(const struct phase_machine *m)
 	return m->phase == PHASE_BEFORE_RESPONSE || m->phase == PHASE_REQUEST_BODY;
 }
 
+/* Before the first request of a connection seen from its beginning, nothing is recorded; bytes that
+ * are missing there were written although nobody had asked. */
+static bool spoke_first(const struct follow *f)
+{
+	const struct phase_machine *m = &f->m;
+	enum dir answer = f->ask == DIR_RX ? DIR_TX : DIR_RX;
+
+	return f->opened && !f->jumped && !f->c->partial && m->asked == 1 && !m->answered &&
+	       m->off[answer] == 0 && m->phase == PHASE_BEFORE_RESPONSE;
+}
+
 /* Bytes up to off were not recorded. True when it was understood. */
 static bool pass_hole(struct follow *f, enum dir dir, uint64_t off)
 {
@@ -240,6 +252,11 @@ static bool pass_hole(struct follow *f, enum dir dir, uint64_t off)
 	if (dir != f->ask && f->jumped && answer_may_begin(m)) {
 		m->off[dir] = off;
 		f->jumped = false;
+		return true;
+	}
+	if (dir != f->ask && spoke_first(f)) {
+		f->c->spoke_first = off;
+		m->off[dir] = off;
 		return true;
 	}
 	phase_skip(m, dir, off - m->off[dir], sink, f);
@@ -418,7 +435,12 @@ static void finish(struct follow *f)
 
 void follow_connection(struct builder *b, struct connection *c, const struct slot *s)
 {
-	struct follow f = {.b = b, .c = c, .ask = c->role == ROLE_SERVER ? DIR_RX : DIR_TX};
+	struct follow f = {
+		.b = b,
+		.c = c,
+		.ask = c->role == ROLE_SERVER ? DIR_RX : DIR_TX,
+		.opened = s->flags & SLOT_OPENED,
+	};
 
 	work.drafts = work.marks = 0;
 	if (!may_start(c, f.ask, s))

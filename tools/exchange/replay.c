@@ -485,6 +485,10 @@ static void play_call(struct player *p, int conn, const char *verb, const char *
 		put_one_data(p, conn, DIR_RX, NULL, strtoul(s, NULL, 10), false);
 	else if (strcmp(verb, "unseen-tx") == 0)
 		put_one_data(p, conn, DIR_TX, NULL, strtoul(s, NULL, 10), false);
+	else if (strcmp(verb, "skip-rx") == 0) /* moved, and left no record at all */
+		p->off[conn][DIR_RX] += strtoul(s, NULL, 10);
+	else if (strcmp(verb, "skip-tx") == 0)
+		p->off[conn][DIR_TX] += strtoul(s, NULL, 10);
 	else if (strcmp(verb, "eof") == 0)
 		put_result(p, conn, DIR_RX, TRACE_EOF, 0);
 	else if (strcmp(verb, "wait") == 0)
