@@ -391,10 +391,12 @@ def describe(exchange):
                   for f in exchange["findings"]) or "none")
 
 
-def assert_primary(trace, path, finding, *args, role="server", timeout=EVENT_TIMEOUT):
+def assert_primary(trace, path, finding, *args, role="server", status=None,
+                   timeout=EVENT_TIMEOUT):
     """The attempt of that path has this primary finding, or one of them, at the latest after timeout.
 
-    Polls, because a client can see an answer before the server's process has recorded it.
+    Polls, because a client can see an answer before the server's process has recorded it; with
+    status until that answer is recorded, too.
     Returns the exchange.
     """
     wanted = (finding,) if isinstance(finding, str) else finding
@@ -402,8 +404,10 @@ def assert_primary(trace, path, finding, *args, role="server", timeout=EVENT_TIM
 
     def found():
         nonlocal last
-        last = attempt(report(trace, *args), path, role)
-        return last if last is not None and primary(last) in wanted else None
+        last = attempt(report(trace, "--path", path, *args), path, role)
+        if last is None or primary(last) not in wanted:
+            return None
+        return last if status is None or last["status"] == status else None
 
     try:
         return wait_for(found, timeout=timeout)
@@ -421,7 +425,7 @@ def assert_healthy(trace, path, *args, role="server", outcome="upgraded", timeou
 
     def settled():
         nonlocal last
-        last = attempt(report(trace, *args), path, role)
+        last = attempt(report(trace, "--path", path, *args), path, role)
         return last if last is not None and last["outcome"] == outcome else None
 
     try:
@@ -495,8 +499,14 @@ def request_bytes(path="/", headers=(), method="GET", version="HTTP/1.1", host="
     return ("\r\n".join(lines) + "\r\n\r\n").encode("latin-1")
 
 
-def handshake_bytes(path="/", headers=(), key=SAMPLE_KEY, without=(), version="13", host="127.0.0.1"):
+def new_key():
+    """A Sec-WebSocket-Key: 16 random bytes for every connection, as RFC 6455 section 4.1 asks."""
+    return base64.b64encode(os.urandom(16)).decode()
+
+
+def handshake_bytes(path="/", headers=(), key=None, without=(), version="13", host="127.0.0.1"):
     """A WebSocket opening handshake; `without` names fields to leave out, headers are added."""
+    key = new_key() if key is None else key
     fields = [("Upgrade", "websocket"), ("Connection", "Upgrade"), ("Sec-WebSocket-Key", key),
               ("Sec-WebSocket-Version", version)]
     out = {name.lower() for name in without}
@@ -569,10 +579,10 @@ class Client:
         self.send(request_bytes(path, headers, **options))
         return self.recv_head()
 
-    def ws_handshake(self, path="/", headers=(), key=SAMPLE_KEY, **options):
+    def ws_handshake(self, path="/", headers=(), key=None, **options):
         """Send an opening handshake and return the head that answers it, whatever it says."""
-        self.key = key
-        self.send(handshake_bytes(path, headers, key, **options))
+        self.key = new_key() if key is None else key
+        self.send(handshake_bytes(path, headers, self.key, **options))
         return self.recv_head()
 
     def ws_open(self, path="/", headers=(), **options):

@@ -66,9 +66,7 @@ class UpgradeCase(harness.ServerCase):
         """
         with self.server.client() as client:
             self.assertEqual(client.ws_handshake(sent or path, **options).status, status)
-            exchange = assert_primary(self.server.trace, path, finding)
-        self.assertEqual(exchange["status"], status)
-        return exchange
+            return assert_primary(self.server.trace, path, finding, status=status)
 
     def accepted(self, path, finding, **options):
         """A handshake that is answered with a 101, and the finding all the same."""

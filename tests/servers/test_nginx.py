@@ -186,8 +186,7 @@ class NginxProxy(ServerCase):
                 client.echo()
                 self.assertEqual(client.recv_until_close(), b"")
         for path in ("/idle/a", "/idle/b"):
-            exchange = assert_primary(self.proxy.trace, path, "idle-timeout-close")
-            self.assertIn("1.0", exchange["findings"][0]["message"])
+            assert_primary(self.proxy.trace, path, "idle-timeout-close")
 
     def test_the_application_behind_sees_a_peer_that_left_without_a_close_frame(self):
         with self.proxy.client() as client:

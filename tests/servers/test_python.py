@@ -119,18 +119,6 @@ class AiohttpKey(PythonCase):
         self.refused("/echo", 400, "req-malformed", without=["Sec-WebSocket-Key"])
 
 
-class AiohttpBody(PythonCase):
-    app = "aio.py"
-
-    def test_a_handler_that_waits_for_a_body_first_never_answers(self):
-        """The request declares a body that a client waiting for its 101 will not send."""
-        with self.server.client() as client:
-            client.send(handshake_bytes("/signed", [("Content-Length", "5")]))
-            exchange = assert_primary(self.server.trace, "/signed",
-                                    ("premature-body-read", "never-answered"))
-        self.assertIn("never-answered", [f["id"] for f in exchange["findings"]])
-
-
 class Uvicorn:
     """What uvicorn does with both of its WebSocket implementations."""
 
@@ -212,23 +200,26 @@ class HandWritten(PythonCase):
 
     @classmethod
     def setUpClass(cls):
-        port, cls.eager = free_port(), free_port()
-        cls.server = cls.serve(python_command("raw.py", "{port}", str(cls.eager)), port,
-                               ports=(cls.eager,))
+        cls.eager, cls.small = free_port(), free_port()
+        cls.server = cls.serve(python_command("raw.py", "{port}", str(cls.eager), str(cls.small)),
+                               free_port(), ports=(cls.eager, cls.small))
 
     def test_an_echo_is_healthy(self):
         self.healthy_echo()
 
     def test_a_head_larger_than_the_buffer_is_never_answered(self):
-        with self.server.client() as client:
-            client.send(handshake_bytes("/small-buffer", [("Cookie", "a=" + "b" * 600)]))
-            assert_primary(self.server.trace, "/small-buffer", "head-never-complete")
+        with Client(self.small) as client:
+            client.send(handshake_bytes("/large", [("Cookie", "a=" + "b" * 600)]))
+            exchange = assert_primary(self.server.trace, "/large", "head-never-complete",
+                                      "--never-answered", "300ms")
+        self.assertIn("512", exchange["findings"][0]["message"])
 
     def test_the_same_server_answers_a_head_that_fits(self):
-        with self.server.client() as client:
-            client.ws_open("/small-buffer?fits")
-            client.echo()
-            client.ws_close()
+        with Client(self.small) as client:
+            client.ws_open("/fits")
+            client.send_frame(8)
+            self.assertEqual(client.recv_frame().opcode, 8)
+        assert_healthy(self.server.trace, "/fits")
 
     def test_a_frame_sent_before_the_101_makes_an_impatient_server_hang_up(self):
         with self.server.client() as client:

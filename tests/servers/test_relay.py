@@ -6,7 +6,9 @@
 import unittest
 
 from apps import node_command, node_env
-from harness import ServerCase, assert_healthy, assert_primary, free_port, handshake_bytes
+from harness import ServerCase, assert_healthy, assert_primary, free_port, handshake_bytes, request_bytes
+
+SOON = ("--never-answered", "300ms", "--relay", "300ms", "--orphan", "300ms")
 
 
 class Relay(ServerCase):
@@ -14,7 +16,8 @@ class Relay(ServerCase):
     def setUpClass(cls):
         app, env = free_port(), node_env()
         cls.app = cls.serve(node_command("upgrade.js", "{port}"), app, env=env)
-        cls.proxy = cls.serve(node_command("proxy.js", "{port}", str(app)), free_port(), env=env)
+        cls.proxy = cls.serve(node_command("proxy.js", "{port}", str(app)), free_port(),
+                              env={**env, "SHAKEDOWN_ALL": "on"})
 
     def test_http_proxy_relays_a_healthy_upgrade(self):
         with self.proxy.client() as client:
@@ -33,13 +36,14 @@ class Relay(ServerCase):
     def test_a_refusal_the_relay_does_not_listen_for_is_never_answered(self):
         with self.proxy.client() as client:
             client.send(handshake_bytes("/deaf/nowhere"))
-            exchange = assert_primary(self.proxy.trace, "/deaf/nowhere", "never-answered")
+            exchange = assert_primary(self.proxy.trace, "/deaf/nowhere", "never-answered", *SOON)
         self.assertEqual(exchange["outcome"], "unanswered")
 
     def test_a_101_kept_until_its_body_ends_is_not_forwarded(self):
         with self.proxy.client() as client:
             client.send(handshake_bytes("/patient/half-open"))
-            assert_primary(self.proxy.trace, "/patient/half-open", "relay-101-not-forwarded")
+            assert_primary(self.proxy.trace, "/patient/half-open", "relay-101-not-forwarded",
+                           *SOON)
 
     def test_a_subprotocol_lost_on_the_way_back_is_a_dropped_header(self):
         with self.proxy.client() as client:
@@ -58,13 +62,13 @@ class Relay(ServerCase):
     def test_a_tunnel_opened_after_a_refusal_is_found(self):
         with self.proxy.client() as client:
             self.assertEqual(client.ws_handshake("/careless/kept-open").status, 403)
-            client.send(b"smuggled bytes")
+            client.send(request_bytes("/internal"))
             assert_primary(self.proxy.trace, "/careless/kept-open", "tunnel-after-refusal")
 
     def test_a_leg_left_open_after_the_other_closed_is_an_orphan(self):
         with self.proxy.client() as client:
             client.ws_open("/orphan/quiet")
-        self.proxy.wait_finding("relay-orphan")
+        self.proxy.wait_finding("relay-orphan", *SOON)
 
 
 if __name__ == "__main__":

@@ -26,7 +26,9 @@ function head(res, without) {
 	return lines.join('\r\n') + '\r\n\r\n';
 }
 
-function join(a, b) {
+// Join the two sockets; first is what arrived from b together with its 101.
+function join(a, b, first) {
+	if (first && first.length > 0) a.write(first);
 	for (const [from, to] of [[a, b], [b, a]]) {
 		from.on('error', () => {});
 		from.on('close', () => to.destroy());
@@ -39,9 +41,9 @@ const relays = {
 	// Listens for 'upgrade' only: a refusal from upstream reaches nobody.
 	deaf: (req, socket) => {
 		const up = outgoing(req);
-		up.on('upgrade', (res, upSocket) => {
+		up.on('upgrade', (res, upSocket, first) => {
 			socket.write(head(res, []));
-			join(socket, upSocket);
+			join(socket, upSocket, first);
 		});
 		up.on('response', () => {});
 		up.end();
@@ -58,9 +60,9 @@ const relays = {
 	// Makes a handshake of its own and forgets what was negotiated.
 	forgetful: (req, socket) => {
 		const up = outgoing(req);
-		up.on('upgrade', (res, upSocket) => {
+		up.on('upgrade', (res, upSocket, first) => {
 			socket.write(head(res, ['sec-websocket-protocol', 'sec-websocket-extensions']));
-			join(socket, upSocket);
+			join(socket, upSocket, first);
 		});
 		up.end();
 	},
@@ -75,7 +77,7 @@ const relays = {
 				'Sec-WebSocket-Accept: ' + accept + '\r\n\r\n'
 		);
 		const up = outgoing(req);
-		up.on('upgrade', (res, upSocket) => join(socket, upSocket));
+		up.on('upgrade', (res, upSocket, first) => join(socket, upSocket, first));
 		up.end();
 	},
 	// Opens the tunnel whatever the answer was.

@@ -103,9 +103,7 @@ const routes = {
 	'/no-protocol': (req, socket, head) => declined.handleUpgrade(req, socket, head, echo),
 	'/deflate': withFields('Sec-WebSocket-Extensions: permessage-deflate'),
 	'/length': withFields('Content-Length: 0'),
-	'/h9': (req, socket) => {
-		answer(socket, ['Upgrade: h9', 'Connection: Upgrade']);
-	},
+	'/h9': (req, socket) => answer(socket, ['Upgrade: h9', ...handshake(req).slice(1)]),
 
 	// Something more after the upgrade.
 	'/response-after-close': (req, socket, head) =>

@@ -6,6 +6,7 @@ import asyncio
 import base64
 import hashlib
 import re
+import socket
 import sys
 
 GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
@@ -39,22 +40,12 @@ async def handle(reader, writer):
 
 
 async def answer(reader, writer):
-    # The first read decides: a head that does not fit into it is waited for in vain.
-    head = await reader.read(512)
-    path = head.split(b" ")[1].partition(b"?")[0] if b" " in head else b""
-    if b"\r\n\r\n" not in head and path == b"/small-buffer":
-        await asyncio.Event().wait()
-    while b"\r\n\r\n" not in head:
-        more = await reader.read(512)
-        if not more:
-            return
-        head += more
-    head, _, early = head.partition(b"\r\n\r\n")
+    head = await reader.readuntil(b"\r\n\r\n")
+    path = head.split(b" ")[1].partition(b"?")[0]
 
     if path == b"/impatient":
         # What gorilla/websocket did before it learned to keep early frames.
-        early = early or await soon(reader)
-        if early:
+        if await soon(reader):
             return
         writer.write(switch(head))
         await echo(reader, writer)
@@ -91,9 +82,6 @@ async def answer(reader, writer):
         await echo(reader, writer)
     elif path == b"/short":
         writer.write(b"HTTP/1.1 403 Forbidden\r\nContent-Length: 400\r\n\r\nsorry")
-    elif path == b"/body-as-frames":
-        writer.write(switch(head))
-        await echo(reader, writer)
     else:
         writer.write(switch(head))
         await echo(reader, writer)
@@ -113,11 +101,31 @@ async def greet(reader, writer):
     await handle(reader, writer)
 
 
+async def one_read(loop, connection):
+    """Takes for the head what the first read of 512 bytes brings, and waits for the rest in vain."""
+    head = await loop.sock_recv(connection, 512)
+    if not head.endswith(b"\r\n\r\n"):
+        await asyncio.Event().wait()
+    await loop.sock_sendall(connection, switch(head))
+    await loop.sock_recv(connection, 512)
+    await loop.sock_sendall(connection, b"\x88\x00")
+    connection.close()
+
+
+async def small_buffers(port):
+    loop, tasks = asyncio.get_running_loop(), set()
+    listener = socket.create_server(("127.0.0.1", port))
+    listener.setblocking(False)
+    while True:
+        connection, _ = await loop.sock_accept(listener)
+        tasks.add(asyncio.create_task(one_read(loop, connection)))
+
+
 async def main():
-    port, eager = int(sys.argv[1]), int(sys.argv[2])
+    port, eager, small = map(int, sys.argv[1:])
     async with await asyncio.start_server(handle, "127.0.0.1", port), \
             await asyncio.start_server(greet, "127.0.0.1", eager):
-        await asyncio.Future()
+        await small_buffers(small)
 
 
 asyncio.run(main())
