@@ -80,7 +80,7 @@ class Doctor(unittest.TestCase):
     def test_a_dynamic_program_gets_the_command_that_watches_it(self):
         status, checks = self.ask("cat", "a b", "--help")
         self.assertEqual(status, 0)
-        self.assertEqual(checks["command", "next"][1], "shakedown run -- cat 'a b' --help")
+        self.assertEqual(checks["command", "next"][1], harness.SHAKEDOWN + " run -- cat 'a b' --help")
 
     def test_a_static_program_cannot_be_watched(self):
         status, checks = self.ask(self.compile("fixed", "-static"))
@@ -147,7 +147,7 @@ class Doctor(unittest.TestCase):
         command = checks["process", "next"][1].split("\n", 1)[1]
         self.assertEqual(shlex.split(command),
                          ["cd", os.path.realpath(self.path("a folder")), "&&",
-                          "shakedown", "run", "--", *argv])
+                          os.path.realpath(harness.SHAKEDOWN), "run", "--", *argv])
 
     def test_a_worker_is_restarted_through_its_master(self):
         code = ("import os, sys\n"

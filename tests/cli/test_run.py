@@ -91,7 +91,7 @@ class Status(Folder):
                            "-q")
         self.assertEqual(done.stdout, "[]\n")
         p = subprocess.run([SHAKEDOWN, "run", "-q", "--", "cat", "-"], input=b"\0\xff through",
-                           stdout=subprocess.PIPE, cwd=self.dir, check=True)
+                           stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=self.dir, check=True)
         self.assertEqual(p.stdout, b"\0\xff through")
         done = self.run_it("-q", "--", "printf", "%s|", "a b", "", "--help", "-o", "*")
         self.assertEqual(done.stdout, "a b||--help|-o|*|")
@@ -258,11 +258,23 @@ class Signals(Folder):
         self.assertEqual(p.stdout.readline(), "SIGUSR2\n")
         self.assertEqual(p.wait(20), 0)
 
+    def test_a_command_may_handle_what_was_ignored_before(self):
+        # A shell starts background jobs with INT and QUIT ignored; nginx handles them all the same.
+        p = self.start("--", PYTHON, "-c", NAMES_SIGNALS,
+                       preexec_fn=lambda: signal.signal(signal.SIGQUIT, signal.SIG_IGN))
+        p.send_signal(signal.SIGQUIT)
+        self.assertEqual(p.stdout.readline(), "SIGQUIT\n")
+        p.send_signal(signal.SIGUSR2)
+        self.assertEqual(p.wait(20), 0)
+
     def test_control_c_on_a_terminal_reaches_the_command_once(self):
         pid, master = pty.fork()
         if pid == 0:
-            os.chdir(self.dir)
-            os.execv(SHAKEDOWN, [SHAKEDOWN, "run", "-q", "--", PYTHON, "-c", NAMES_SIGNALS])
+            try:
+                os.chdir(self.dir)
+                os.execv(SHAKEDOWN, [SHAKEDOWN, "run", "-q", "--", PYTHON, "-c", NAMES_SIGNALS])
+            finally:
+                os._exit(127)
         lines = os.fdopen(master, "rb", buffering=0)
 
         def line():
@@ -287,7 +299,8 @@ class Signals(Folder):
 
     def test_stopping_and_continuing_takes_the_command_along(self):
         p = self.start("--", PYTHON, "-c", NAMES_SIGNALS, preexec_fn=lambda: os.setpgid(0, 0))
-        child = int(open("/proc/%d/task/%d/children" % (p.pid, p.pid), encoding="ascii").read())
+        with open("/proc/%d/task/%d/children" % (p.pid, p.pid), encoding="ascii") as f:
+            child = int(f.read())
 
         def state(pid):
             with open("/proc/%d/stat" % pid, encoding="ascii") as f:
@@ -359,6 +372,73 @@ while True: signal.pause()
                                          "test $PPID = 1 && (kill -TERM 1); exec sleep 60"],
                               cwd=self.dir, stderr=subprocess.PIPE, timeout=60, check=False)
         self.assertEqual(done.returncode, 128 + signal.SIGTERM, done.stderr)
+
+
+# Answers every upgrade with a 101; behind that of /bad comes an HTTP answer. Ends with its second word.
+SERVER = r"""
+import base64, hashlib, os, socket, sys
+s = socket.create_server(("127.0.0.1", 0))
+os.write(1, b"%d\n" % s.getsockname()[1])
+for path in sys.argv[2:]:
+    c, head = s.accept()[0], b""
+    while not head.endswith(b"\r\n\r\n"): head += c.recv(4096)
+    key = head.split(b"Sec-WebSocket-Key: ")[1].split(b"\r\n")[0]
+    accept = hashlib.sha1(key + b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11").digest()
+    c.sendall(b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+              b"Sec-WebSocket-Accept: " + base64.b64encode(accept) + b"\r\n\r\n")
+    if path == "/bad": c.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi")
+    else: c.recv(100), c.sendall(b"\x88\x02\x03\xe8")
+    c.close()
+os._exit(int(sys.argv[1]))
+"""
+
+
+class Summary(Folder):
+    """What is said afterwards about a server that took part in upgrades."""
+
+    def serve(self, *paths, options=(), status=0):
+        p = subprocess.Popen([SHAKEDOWN, "run", *options, "--", PYTHON, "-c", SERVER, str(status),
+                              *paths], cwd=self.dir, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                             text=True)
+        self.addCleanup(self.finish, p)
+        port = int(p.stdout.readline())
+        for path in paths:
+            with harness.Client(port) as c:
+                c.ws_open(path)
+                if path == "/bad":
+                    c.recv_until_close()
+                else:
+                    c.ws_close()
+        stderr = p.stderr.read()
+        return p.wait(20), stderr
+
+    def test_attempts_findings_and_coverage_are_counted(self):
+        status, said = self.serve("/good", "/bad", "/good", options=["-o", "a b"])
+        self.assertEqual(status, 0)
+        self.assertIn("3 upgrade attempts in 1 process: 3 upgraded", said)
+        self.assertRegex(said, r"findings: 1 critical")
+        self.assertIn("coverage: full", said)
+
+    def test_the_next_command_can_be_pasted(self):
+        said = self.serve("/bad", options=["-o", "a b"])[1]
+        command = said.splitlines()[-1].partition("next: ")[2]
+        done = subprocess.run(["sh", "-c", command], cwd=self.dir, stdout=subprocess.PIPE, text=True,
+                              check=True)
+        self.assertIn("http-after-101", done.stdout)
+
+    def test_a_healthy_server_has_no_findings(self):
+        said = self.serve("/good", options=["--fail-on", "info"])[1]
+        self.assertIn("no findings", said)
+
+    def test_fail_on_makes_findings_the_status(self):
+        self.assertEqual(self.serve("/bad", options=["--fail-on", "critical"])[0], 1)
+        self.assertEqual(self.serve("/good", options=["--fail-on", "warning"])[0], 0)
+
+    def test_fail_on_leaves_the_status_of_a_command_that_failed(self):
+        self.assertEqual(self.serve("/bad", options=["--fail-on", "info"], status=9)[0], 9)
+
+    def test_a_quiet_run_says_nothing(self):
+        self.assertEqual(self.serve("/bad", options=["-q"]), (0, ""))
 
 
 class Verdict(Folder):

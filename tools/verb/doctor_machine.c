@@ -245,7 +245,8 @@ void doctor_command(struct doctor *d, char *const *argv)
 	if (v.sight == SIGHT_FULL) {
 		words = doctor_quote(argv);
 		SAY("watch", DOCTOR_YES, "it can be watched");
-		SAY("next", DOCTOR_NOTE, "shakedown run -- %s", words ? words : "CMD");
+		SAY("next", DOCTOR_NOTE, "%s run -- %s", program_invocation_name,
+		    words ? words : "CMD");
 		free(words);
 		return;
 	}

@@ -253,40 +253,54 @@ static void say_unit(struct doctor *d, const char *unit)
 	    unit, path, unit, unit);
 }
 
+/* Ourselves, by a name that is good in any folder. */
+static const char *own_name(char path[PATH_MAX])
+{
+	if (!strchr(program_invocation_name, '/') || !read_link(getpid(), "exe", path))
+		return "shakedown";
+	return path;
+}
+
+/* cd FOLDER && shakedown run -- WORDS... */
+static void say_command(struct doctor *d, pid_t pid, char **argv)
+{
+	char own[PATH_MAX], cwd[PATH_MAX];
+	char *self[] = {(char *)(uintptr_t)own_name(own), NULL}, *in[] = {cwd, NULL};
+	char *name = doctor_quote(self), *words = doctor_quote(argv);
+	char *folder = read_link(pid, "cwd", cwd) ? doctor_quote(in) : NULL;
+
+	if (name && words)
+		SAY("next", DOCTOR_NOTE, "stop it, then:\n%s%s%s%s run -- %s", folder ? "cd " : "",
+		    folder ? folder : "", folder ? " && " : "", name, words);
+	free(name);
+	free(words);
+	free(folder);
+}
+
 static void say_restart(struct doctor *d, pid_t pid)
 {
 	pid_t master = master_of(pid);
-	char unit[256], exe[PATH_MAX], cwd[PATH_MAX], *block = NULL, *words, *folder;
-	char *in[2] = {cwd, NULL}, *fallback[2] = {exe, NULL};
+	char unit[256], exe[PATH_MAX], *block = NULL, *program[] = {exe, NULL};
 	char **argv = command_line(master, &block);
 
 	if (master != pid)
 		SAY("master", DOCTOR_NOTE,
 		    "%d started it and runs the same program: restart that one", master);
 	unit_of(master, unit, sizeof(unit));
-	if (unit[0]) {
-		say_unit(d, unit);
-		goto out;
-	}
 	if (is_container(master))
 		SAY("container", DOCTOR_NOTE,
 		    "it runs in a container: the library must be inside, see "
 		    "docs/recipes/docker.md");
-	if (argv && (strchr(argv[0], ' ') || strchr(argv[0], ':'))) {
-		SAY("title", DOCTOR_NOTE, "it rewrote its command line (%s): options must be added",
-		    argv[0]);
-		free(argv);
-		argv = NULL;
+	if (unit[0]) {
+		say_unit(d, unit);
+	} else if (argv && !strchr(argv[0], ' ') && !strchr(argv[0], ':')) {
+		say_command(d, master, argv);
+	} else if (read_link(master, "exe", exe)) {
+		if (argv)
+			SAY("title", DOCTOR_NOTE,
+			    "it rewrote its command line (%s): options must be added", argv[0]);
+		say_command(d, master, program);
 	}
-	if (!read_link(master, "exe", exe) && !argv)
-		goto out;
-	words = doctor_quote(argv ? argv : fallback);
-	folder = read_link(master, "cwd", cwd) ? doctor_quote(in) : NULL;
-	SAY("next", DOCTOR_NOTE, "stop it, then:\n%s%s%sshakedown run -- %s", folder ? "cd " : "",
-	    folder ? folder : "", folder ? " && " : "", words ? words : "CMD");
-	free(words);
-	free(folder);
-out:
 	free(argv);
 	free(block);
 }

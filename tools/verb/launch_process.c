@@ -8,7 +8,8 @@
  * (3) We are the subreaper of everything below: orphans become our children and are reaped, also when
  *     we are process 1.  A command that ends with 0 and leaves processes behind became a daemon; they
  *     are followed to their end.
- * (4) Signals that were ignored when we started stay ignored, for the command, too.
+ * (4) Dispositions are the command's own affair: what was ignored when we started is ignored by it, too,
+ *     unless it says otherwise, and is forwarded all the same.
  */
 #include "tools/verb/launch.h"
 
@@ -71,10 +72,8 @@ static void take_signals(struct loop *l)
 
 	sigemptyset(&l->taken);
 	sigaddset(&l->taken, SIGCHLD);
-	for (size_t i = 0; i < CORE_ARRAY_LEN(forwarded); i++) {
-		if (!sigaction(forwarded[i], NULL, &act) && act.sa_handler != SIG_IGN)
-			sigaddset(&l->taken, forwarded[i]);
-	}
+	for (size_t i = 0; i < CORE_ARRAY_LEN(forwarded); i++)
+		sigaddset(&l->taken, forwarded[i]);
 	/* An ignored SIGCHLD would make the kernel throw the status away. */
 	act = (struct sigaction){.sa_handler = SIG_DFL};
 	sigaction(SIGCHLD, &act, &l->chld_before);

@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "core/finding/finding.h"
+#include "tools/verb/doctor.h"
 #include "tools/verb/launch.h"
 #include "tools/verb/verb.h"
 #include "tools/verb/verdict.h"
@@ -205,6 +206,20 @@ static void say_no_trace(const struct launch_job *job, const struct verdict *v)
 			 "'shakedown doctor CMD' judges a program");
 }
 
+/* Ready to be pasted: as we were called ourselves, and short when the folder is right here. */
+static void say_next(const char *folder)
+{
+	char cwd[PATH_MAX];
+	size_t n = getcwd(cwd, sizeof(cwd)) ? strlen(cwd) : 0;
+	char *words[] = {program_invocation_name, "report", (char *)(uintptr_t)folder, NULL}, *line;
+
+	if (n > 1 && !strncmp(folder, cwd, n) && folder[n] == '/')
+		words[2] += n + 1;
+	line = doctor_quote(words);
+	complain("next: %s", line ? line : "shakedown report");
+	free(line);
+}
+
 static int pass_status(int status)
 {
 	return WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status);
@@ -220,7 +235,7 @@ static int conclude(const struct launch_job *job, const struct verdict *v, const
 	if (!sum.traces && !sum.unreadable)
 		say_no_trace(job, v);
 	else if (!quiet)
-		complain("next: shakedown report %s", folder);
+		say_next(folder);
 	if (!fail_on || status || !severity_from_name(fail_on, &limit))
 		return status;
 	if (sum.findings && sum.worst >= (int)limit)
