@@ -105,7 +105,7 @@ static bool entry_is(const char *entry, size_t n, const char *text)
 
 static bool same_file(const char *a, const char *b)
 {
-	struct stat x, y;
+	struct stat x = {0}, y = {0};
 
 	return sys_4(SYS_newfstatat, AT_FDCWD, (long)a, (long)&x, 0) == 0 &&
 	       sys_4(SYS_newfstatat, AT_FDCWD, (long)b, (long)&y, 0) == 0 && x.st_dev == y.st_dev &&
@@ -279,7 +279,7 @@ static bool can_read(void *to, const struct iovec *from, size_t n, size_t *ret_r
 static bool is_readable(char *const *envp)
 {
 	struct iovec from[BATCH];
-	const char *entry[BATCH];
+	const char *entry[BATCH] = {NULL};
 	char first[BATCH];
 	size_t words, bytes, n;
 

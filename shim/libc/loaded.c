@@ -19,19 +19,19 @@ enum {
 
 /* The tables of one library. */
 struct tables {
-	ElfW(Addr) base;
-	const ElfW(Sym) * symbols;
+	Elf64_Addr base;
+	const Elf64_Sym *symbols;
 	const char *names;
 	const uint32_t *gnu, *sysv; /* hash tables, NULL when absent */
-	const ElfW(Half) * versions;
+	const Elf64_Half *versions;
 };
 
 /* ---- the list ---- */
 
-static const ElfW(Phdr) * program_headers(unsigned long *ret_count)
+static const Elf64_Phdr *program_headers(unsigned long *ret_count)
 {
-	const ElfW(Phdr) *headers = NULL;
-	ElfW(auxv_t) aux;
+	const Elf64_Phdr *headers = NULL;
+	Elf64_auxv_t aux = {0};
 	int fd = sys_open("/proc/self/auxv", O_RDONLY | O_CLOEXEC, 0);
 
 	*ret_count = 0;
@@ -39,7 +39,7 @@ static const ElfW(Phdr) * program_headers(unsigned long *ret_count)
 		return NULL;
 	while (sys_read(fd, &aux, sizeof(aux)) == sizeof(aux) && aux.a_type != AT_NULL) {
 		if (aux.a_type == AT_PHDR)
-			headers = (const ElfW(Phdr) *)aux.a_un.a_val;
+			headers = (const Elf64_Phdr *)aux.a_un.a_val;
 		if (aux.a_type == AT_PHNUM)
 			*ret_count = aux.a_un.a_val;
 	}
@@ -50,17 +50,17 @@ static const ElfW(Phdr) * program_headers(unsigned long *ret_count)
 static const struct link_map *first_library(void)
 {
 	unsigned long count;
-	const ElfW(Phdr) *headers = program_headers(&count);
-	const ElfW(Dyn) *dynamic = NULL;
-	ElfW(Addr) base = 0;
+	const Elf64_Phdr *headers = program_headers(&count);
+	const Elf64_Dyn *dynamic = NULL;
+	Elf64_Addr base = 0;
 
 	for (unsigned long i = 0; headers && i < count; i++) {
 		if (headers[i].p_type == PT_PHDR)
-			base = (ElfW(Addr))headers - headers[i].p_vaddr;
+			base = (Elf64_Addr)headers - headers[i].p_vaddr;
 	}
 	for (unsigned long i = 0; headers && i < count; i++) {
 		if (headers[i].p_type == PT_DYNAMIC)
-			dynamic = (const ElfW(Dyn) *)(base + headers[i].p_vaddr);
+			dynamic = (const Elf64_Dyn *)(base + headers[i].p_vaddr);
 	}
 	for (; dynamic && dynamic->d_tag != DT_NULL; dynamic++) {
 		if (dynamic->d_tag == DT_DEBUG && dynamic->d_un.d_ptr)
@@ -79,7 +79,7 @@ static const struct link_map *ours(const struct link_map *map)
 /* ---- one library ---- */
 
 /* glibc writes addresses into the dynamic section it loaded, musl leaves offsets there. */
-static const void *at(const struct link_map *map, ElfW(Addr) value)
+static const void *at(const struct link_map *map, Elf64_Addr value)
 {
 	return (const void *)(value < map->l_addr ? map->l_addr + value : value);
 }
@@ -88,7 +88,7 @@ static struct tables tables_of(const struct link_map *map)
 {
 	struct tables t = {.base = map->l_addr};
 
-	for (const ElfW(Dyn) *d = map->l_ld; d && d->d_tag != DT_NULL; d++) {
+	for (const Elf64_Dyn *d = map->l_ld; d && d->d_tag != DT_NULL; d++) {
 		switch (d->d_tag) {
 		case DT_SYMTAB:
 			t.symbols = at(map, d->d_un.d_ptr);
@@ -112,7 +112,7 @@ static struct tables tables_of(const struct link_map *map)
 
 static bool is_definition(const struct tables *t, uint32_t i, const char *name)
 {
-	const ElfW(Sym) *s = &t->symbols[i];
+	const Elf64_Sym *s = &t->symbols[i];
 
 	return s->st_shndx != SHN_UNDEF && s->st_value && ELF64_ST_BIND(s->st_info) != STB_LOCAL &&
 	       !(t->versions && t->versions[i] & VERSION_HIDDEN) &&
@@ -123,7 +123,7 @@ static bool is_definition(const struct tables *t, uint32_t i, const char *name)
 static uint32_t find_gnu(const struct tables *t, const char *name)
 {
 	uint32_t buckets = t->gnu[0], first = t->gnu[1], bloom_words = t->gnu[2], hash = 5381;
-	const uint32_t *bucket = t->gnu + 4 + bloom_words * (sizeof(ElfW(Addr)) / 4);
+	const uint32_t *bucket = t->gnu + 4 + bloom_words * (sizeof(Elf64_Addr) / 4);
 	const uint32_t *chain = bucket + buckets;
 
 	for (const char *c = name; *c; c++)
