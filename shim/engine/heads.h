@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
- * heads: the bytes of request heads that came in pieces, kept until it is known whether they ask for
- * an upgrade.  A bounded pool; nothing of it reaches the disk unless they do.
+ * heads: bytes that may turn out to belong to an attempt: request heads that came in pieces, and what
+ * a server wrote before anybody asked.  A bounded pool; nothing of it reaches the disk unless they do.
  */
 #ifndef SHIM_ENGINE_HEADS_H
 #define SHIM_ENGINE_HEADS_H
@@ -18,9 +18,11 @@ struct heads_piece {
 	uint64_t t_ns;
 	uint64_t off; /* stream offset */
 	uint32_t tid;
-	uint32_t len;
+	uint32_t moved;
+	uint32_t len; /* of moved: those kept */
 	uint16_t call;
-	uint8_t spare[6];
+	uint8_t dir;
+	uint8_t spare;
 };
 
 bool heads_start(void);

@@ -39,11 +39,11 @@ struct watch {
 	struct span piece;  /* the bytes being fed */
 	struct gather copy; /* stands at data.off */
 	struct data data;   /* the record being built; t 0: the clock was not asked yet */
-	uint32_t bytes;	    /* in its runs */
 	uint8_t mode;	    /* enum run_mode of the next run */
 	bool want_stack;
 	bool pause; /* back to counting behind this call */
 	bool hidden;
+	bool unasked; /* a server spoke first */
 };
 
 static uint64_t now(struct watch *w)
@@ -77,7 +77,15 @@ static __attribute__((noinline)) void flush(struct watch *w, uint64_t end)
 	gather_skip(&w->copy, d->moved);
 	d->off = end;
 	d->runs = 0;
-	w->bytes = 0;
+}
+
+static uint32_t bytes_of(const struct data *d)
+{
+	uint32_t n = 0;
+
+	for (unsigned i = 0; i < d->runs; i++)
+		n += d->run[i].len;
+	return n;
 }
 
 /* The bytes [from, to) go into the record. */
@@ -86,7 +94,7 @@ static void add(struct watch *w, uint64_t from, uint64_t to, enum run_mode mode)
 	struct data *d = &w->data;
 
 	while (from < to) {
-		uint64_t n = to - from, room = RECORD_BYTES - w->bytes;
+		uint64_t n = to - from, room = RECORD_BYTES - bytes_of(d);
 		uint32_t rel = (uint32_t)(from - d->off);
 		struct run *last = &d->run[d->runs - 1];
 		bool joins = d->runs && last->rel + last->len == rel &&
@@ -102,7 +110,6 @@ static void add(struct watch *w, uint64_t from, uint64_t to, enum run_mode mode)
 			last->len += (uint32_t)n;
 		else
 			d->run[d->runs++] = (struct run){rel, (uint32_t)n, mode};
-		w->bytes += (uint32_t)n;
 		from += n;
 		mode = mode == RUN_RAW ? RUN_RAW : RUN_GO_ON;
 	}
@@ -156,7 +163,6 @@ static void start_at(struct watch *w, uint64_t off)
 	gather_skip(&w->copy, off - w->data.off);
 	w->data.off = w->pos = off;
 	w->data.runs = 0;
-	w->bytes = 0;
 }
 
 /* An attempt sits on whatever socket the descriptor means now. */
@@ -195,10 +201,11 @@ static __attribute__((noinline)) void begin_recording(struct watch *w)
 	start_at(w, head);
 	w->mode = RUN_HEAD;
 	if (c->heads) {
-		record_late(c, w->data.fd, (enum dir)w->data.dir);
+		record_late(c, w->data.fd);
 		heads_give(c->heads);
 		c->heads = 0;
-		w->mode = RUN_GO_ON;
+		if (head < w->base) /* part of it was among them */
+			w->mode = RUN_GO_ON;
 	}
 }
 
@@ -227,9 +234,9 @@ static struct span head_start(const struct watch *w)
 	uint32_t at = 0;
 	uint64_t skip;
 
-	if (c->heads) {
-		p = heads_next(c->heads, &at);
-		return p ? (struct span){(const uint8_t *)(p + 1), p->len} : (struct span){NULL, 0};
+	while (c->heads && (p = heads_next(c->heads, &at))) {
+		if (p->off == c->head_off && p->dir == request_dir(c))
+			return (struct span){(const uint8_t *)(p + 1), p->len};
 	}
 	skip = c->head_off - w->piece_off;
 	if (c->head_off < w->piece_off || skip >= w->piece.n)
@@ -491,6 +498,7 @@ static void on_event(void *ctx, const struct phase_event *e)
 		break;
 	case PHASE_BAD_RESPONSE:
 		w->want_stack |= (w->c->bits & CONN_ATTEMPT) != 0;
+		w->unasked = !w->c->machine.asked && w->c->machine.role == ROLE_SERVER;
 		turn(w, e, e->off + STRAY_BYTES, RUN_GO_ON);
 		break;
 	case PHASE_SET_ASIDE:
@@ -509,34 +517,56 @@ static void on_event(void *ctx, const struct phase_event *e)
 
 /* ---- calls ---- */
 
-/* Keep a piece of a head until it is known what it asks for. */
-static __attribute__((noinline)) void keep_piece(struct watch *w, uint64_t end)
+/* Keep [from, from + len) until it is known what the request asks for; the call went on to end. */
+static __attribute__((noinline)) bool keep_piece(struct watch *w, uint64_t from, uint64_t len,
+						 uint64_t end)
 {
 	struct conn *c = w->c;
-	uint64_t from = c->bits & CONN_IN_HEAD && c->head_off > w->base ? c->head_off : w->base;
 	struct heads_piece piece = {
 		.t_ns = now(w),
 		.off = from,
 		.tid = clock_thread(),
-		.len = (uint32_t)(end - from),
+		.moved = (uint32_t)(end - from),
+		.len = (uint32_t)len,
 		.call = w->data.call->id,
+		.dir = w->data.dir,
 	};
 	struct span s;
 	uint8_t *to;
 
-	if (end - from > HEADS_SIZE)
-		return recorder_lost(TRACE_LOST_HEADS, end - from);
+	if (len > HEADS_SIZE)
+		return false;
 	if (!c->heads)
 		c->heads = heads_take();
 	to = c->heads ? heads_add(c->heads, &piece) : NULL;
 	if (!to)
-		return recorder_lost(TRACE_LOST_HEADS, piece.len);
+		return false;
 	gather_skip(&w->copy, from - w->data.off);
-	while ((s = gather_next(&w->copy, end - from)).n) {
+	for (; len; len -= s.n, to += s.n) {
+		s = gather_next(&w->copy, len);
+		if (!s.n)
+			break;
 		memcpy(to, s.p, s.n);
-		to += s.n;
-		from += s.n;
 	}
+	return true;
+}
+
+static void keep_head(struct watch *w, uint64_t end)
+{
+	struct conn *c = w->c;
+	bool began = (c->bits & CONN_IN_HEAD) && c->head_off > w->base;
+	uint64_t from = began ? c->head_off : w->base;
+
+	if (!keep_piece(w, from, end - from, end))
+		recorder_lost(TRACE_LOST_HEADS, end - from);
+}
+
+/* A server that speaks before it was asked spoils the upgrade that comes. */
+static void keep_unasked(struct watch *w, uint64_t end)
+{
+	uint64_t len = end - w->base;
+
+	(void)keep_piece(w, w->base, len < STRAY_BYTES ? len : STRAY_BYTES, end);
 }
 
 /* Part of a head is there: does it show already that it asks for an upgrade? */
@@ -557,7 +587,9 @@ static __attribute__((noinline)) void finish(struct watch *w, uint64_t end)
 		if (asks_already(c))
 			begin_recording(w);
 		else
-			keep_piece(w, end);
+			keep_head(w, end);
+	} else if (w->unasked && !(c->bits & CONN_RECORDING)) {
+		keep_unasked(w, end);
 	} else if (c->heads && requests) {
 		heads_give(c->heads);
 		c->heads = 0;
@@ -585,9 +617,8 @@ static void init_watch(struct watch *w, struct conn *c, const struct call *call,
 	w->base = w->pos = w->data.off = c->machine.off[dir];
 	w->piece = (struct span){NULL, 0};
 	w->piece_off = 0;
-	w->bytes = 0;
 	w->mode = RUN_GO_ON;
-	w->want_stack = w->pause = w->hidden = false;
+	w->want_stack = w->pause = w->hidden = w->unasked = false;
 	w->data.call = call;
 	w->data.dir = (uint8_t)dir;
 	w->data.runs = 0;

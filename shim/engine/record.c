@@ -195,37 +195,42 @@ void record_data(struct conn *c, const struct data *d, const struct gather *g)
 		trace_publish(&r->rec);
 }
 
-void record_late(struct conn *c, int fd, enum dir dir)
+static void write_late(struct conn *c, const struct heads_piece *p)
 {
-	const struct heads_piece *p;
-	uint32_t at = 0;
+	struct span s = {(const uint8_t *)(p + 1), p->len};
 	struct trace_segment *seg;
 	struct trace_data *r;
 
-	record_ensure_open(c, fd);
-	mask_init(&c->mask[dir], MASK_HEAD);
-	while ((p = heads_next(c->heads, &at))) {
-		struct span s = {(const uint8_t *)(p + 1), p->len};
-
-		r = recorder_begin(TRACE_DATA, sizeof(*r) + sizeof(*seg) + CORE_ALIGN8(s.n));
-		if (!r) {
-			copy_masked(&c->mask[dir], NULL, s);
-			continue;
-		}
-		r->rec.flags = TRACE_DATA_LATE;
-		r->t_ns = p->t_ns;
-		r->off = p->off;
-		r->conn = c->id;
-		r->tid = p->tid;
-		r->moved = p->len;
-		r->call = p->call;
-		r->dir = (uint8_t)dir;
-		r->segments = 1;
-		seg = (struct trace_segment *)(r + 1);
-		seg->len = p->len;
-		copy_masked(&c->mask[dir], (uint8_t *)(seg + 1), s);
-		trace_publish(&r->rec);
+	r = recorder_begin(TRACE_DATA, sizeof(*r) + sizeof(*seg) + CORE_ALIGN8(s.n));
+	if (!r) {
+		copy_masked(&c->mask[p->dir], NULL, s);
+		return;
 	}
+	r->rec.flags = TRACE_DATA_LATE;
+	r->t_ns = p->t_ns;
+	r->off = p->off;
+	r->conn = c->id;
+	r->tid = p->tid;
+	r->moved = p->moved;
+	r->call = p->call;
+	r->dir = p->dir;
+	r->segments = 1;
+	seg = (struct trace_segment *)(r + 1);
+	seg->len = p->len;
+	copy_masked(&c->mask[p->dir], (uint8_t *)(seg + 1), s);
+	trace_publish(&r->rec);
+}
+
+void record_late(struct conn *c, int fd)
+{
+	const struct heads_piece *p;
+	uint32_t at = 0;
+
+	record_ensure_open(c, fd);
+	mask_init(&c->mask[DIR_RX], MASK_HEAD);
+	mask_init(&c->mask[DIR_TX], MASK_HEAD);
+	while ((p = heads_next(c->heads, &at)))
+		write_late(c, p);
 }
 
 /* ---- the rest ---- */

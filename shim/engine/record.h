@@ -47,7 +47,7 @@ void record_ensure_open(struct conn *c, int fd);
 void record_data(struct conn *c, const struct data *d, const struct gather *g);
 
 /* Bytes of the pool of partial heads, as they moved then. */
-void record_late(struct conn *c, int fd, enum dir dir);
+void record_late(struct conn *c, int fd);
 
 void record_result(struct conn *c, int fd, const struct call *call, enum dir dir,
 		   enum trace_result_what what, int err, uint64_t t, uint64_t stack);

@@ -225,6 +225,20 @@ class Bytes(EngineCase):
         self.assertEqual(rx[0].bytes, REQUEST + early)
         self.assertEqual(rx[1].bytes, client_frame(1, b"later")[:6])
 
+    def test_what_a_server_says_before_it_is_asked_is_recorded_with_the_attempt(self):
+        self.start(ONE + "c.sendall(b'\\x81\\x05hello' + b'x' * 99)\nsay(1)\nhead(c)\nc.sendall(SWITCH)\n")
+        c = self.connect()
+        self.hear()
+        c.sendall(REQUEST)
+        until_end(c)
+        t = self.end()
+        (conn,) = t.conns()
+        first, second = t.of("data", conn, dir=tracefile.TX)
+        self.assertEqual((first.off, first.moved, first.flags), (0, 106, tracefile.LATE))
+        self.assertEqual(first.bytes, b"\x81\x05hello" + b"x" * 57)
+        self.assertEqual(second.off, 106)
+        self.assertEqual(t.stream(conn, tracefile.RX), REQUEST)
+
     def test_an_h2c_offer_is_counted_only(self):
         self.start(ONE + "head(c)\nc.sendall(OK)\n")
         c = self.connect()
