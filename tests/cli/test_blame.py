@@ -4,8 +4,8 @@
 # through, never the accept loop; and nobody where it cannot know.
 
 import os
+import shutil
 import subprocess
-import sys
 import tempfile
 import unittest
 
@@ -105,10 +105,34 @@ class WithoutAHealthyUpgrade(Blame):
                 self.assertIn("less certain", reason)
 
 
+class OtherCompilers(Blame):
+    def check(self, *command):
+        with tempfile.TemporaryDirectory(prefix="shakedown-blame-") as place:
+            binary = os.path.join(place, "server")
+            subprocess.run([*command, "-g", "-D_GNU_SOURCE", victim.SOURCE, "-o", binary], check=True)
+            with victim.serving(binary) as server:
+                victim.healthy(server)
+                for how in ("reject", "json", "wrong"):
+                    victim.spoil(server, how)
+                server.terminate()
+                self.is_blamed(server.trace, "reject", "upgrade-rejected", "auth", victim.line_of(REJECT))
+                self.is_blamed(server.trace, "json", "http-after-101", "metrics", victim.line_of(JSON))
+                self.is_blamed(server.trace, "wrong", "bad-accept", "upgrade", victim.line_of(WRONG))
+
+    def test_clang(self):
+        self.check("clang", "-O2", "-fomit-frame-pointer")
+
+    def test_link_time_optimisation(self):
+        self.check("gcc", "-O3", "-flto", "-fomit-frame-pointer")
+
+    def test_no_optimisation(self):
+        self.check("gcc", "-O0")
+
+
 class WithoutSymbols(Blame):
     def setUp(self):
         self.dir = tempfile.mkdtemp(prefix="shakedown-blame-")
-        self.addCleanup(lambda: subprocess.run(["rm", "-rf", self.dir], check=True))
+        self.addCleanup(shutil.rmtree, self.dir)
 
     def record(self, binary, spoil="reject"):
         with victim.serving(binary) as server:

@@ -122,6 +122,12 @@ static inline __attribute__((always_inline)) void complain_inline(struct call *c
 	STAY;
 }
 
+/* Ends in a jump to send_all(): it has left the stack when the bytes are sent. */
+FRAME static void hurry(struct call *c)
+{
+	send_all(c, "HTTP/1.1 429 Too Many Requests\r\nContent-Length: 0\r\n\r\n");
+}
+
 FRAME static void upgrade(struct call *c)
 {
 	send_all(c, "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\n"
@@ -133,6 +139,8 @@ FRAME static void upgrade(struct call *c)
 	STAY;
 }
 
+static void (*volatile pointer)(struct call *) = hurry;
+
 FRAME static void auth(struct call *c)
 {
 	if (strcmp(c->spoil, "auth") == 0) {
@@ -142,6 +150,16 @@ FRAME static void auth(struct call *c)
 	}
 	if (strcmp(c->spoil, "inline") == 0) {
 		complain_inline(c);
+		return;
+	}
+	if (strcmp(c->spoil, "jump") == 0) {
+		hurry(c);
+		STAY;
+		return;
+	}
+	if (strcmp(c->spoil, "pointer") == 0) {
+		pointer(c);
+		STAY;
 		return;
 	}
 	upgrade(c);
@@ -285,6 +303,44 @@ static void a_function_inlined_into_the_middleware_is_named(void **state)
 			there = true;
 	assert_true(b.culprit->inlined);
 	assert_true(there);
+	adjourn(&k);
+}
+
+static bool is_tail_call(const struct stack *s, const char *function)
+{
+	uint32_t i;
+
+	for (i = 0; i < s->frames; i++)
+		if (s->frame[i].function && strcmp(s->frame[i].function, function) == 0)
+			return s->frame[i].jumped;
+	return true;
+}
+
+static void a_middleware_that_left_the_stack_by_a_tail_call_is_found(void **state)
+{
+	struct court k;
+	struct blame b;
+
+	hold(&k, (const char *const[]){"", "jump", NULL});
+	b = judge(&k, 1, 0);
+	is_blamed(&b, "hurry");
+	/* Built without optimisation it has a frame of its own. */
+	assert_true(is_tail_call(b.stack, "hurry") || b.stack->frames > 6);
+	adjourn(&k);
+}
+
+static void a_tail_call_through_a_pointer_leaves_doubt_and_names_who_it_may_have_been(void **state)
+{
+	struct court k;
+	struct blame b;
+
+	hold(&k, (const char *const[]){"", "pointer", NULL});
+	b = judge(&k, 1, 0);
+	/* Built without optimisation it has a frame of its own. */
+	if (!b.culprit || strcmp(b.culprit->function, "hurry") != 0) {
+		assert_non_null(strstr(b.reason, "hurry ("));
+		assert_non_null(strstr(b.reason, "tail call"));
+	}
 	adjourn(&k);
 }
 
@@ -438,6 +494,9 @@ int main(void)
 			a_middleware_that_passed_the_healthy_request_on_can_still_be_guilty),
 		cmocka_unit_test(a_second_write_of_the_handler_itself_is_told_from_its_101),
 		cmocka_unit_test(a_function_inlined_into_the_middleware_is_named),
+		cmocka_unit_test(a_middleware_that_left_the_stack_by_a_tail_call_is_found),
+		cmocka_unit_test(
+			a_tail_call_through_a_pointer_leaves_doubt_and_names_who_it_may_have_been),
 		cmocka_unit_test(without_a_healthy_switch_the_verdict_says_it_is_less_certain),
 		cmocka_unit_test(a_wrong_101_is_blamed_on_its_handler_although_others_were_healthy),
 		cmocka_unit_test(what_healthy_connections_do_too_is_nobodys_fault),

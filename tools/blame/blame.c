@@ -361,6 +361,52 @@ static const struct frame *find_author(const struct blamer *b, const struct fram
 	return i < n && !is_road(b, user[i], false) ? user[i] : NULL;
 }
 
+/* Every frame belongs to the road.  Whoever is missing may have left the stack by a jump. */
+static const char *nothing_left(struct blamer *b, const struct stack *s, bool compared,
+				const char *innermost)
+{
+	char *jumpers = symbols_jumpers(&b->modules, s, NULL);
+	const char *ret;
+
+	if (jumpers)
+		ret = say(b,
+			  "who called %s left the stack by a jump (a tail call); it may have been: "
+			  "%s",
+			  innermost, jumpers);
+	else if (compared)
+		ret = say(
+			b,
+			"every call on this stack is also made for healthy upgrades; innermost: %s",
+			innermost);
+	else
+		ret = say(b,
+			  "every function on this stack also takes requests in, and no healthy "
+			  "upgrade "
+			  "is at hand to compare with; innermost: %s",
+			  innermost);
+	free(jumpers);
+	return ret;
+}
+
+/* Why a culprit is less than certain, NULL when he is not. */
+static const char *doubt(struct blamer *b, const struct blame *bl, bool compared)
+{
+	char *jumpers = symbols_jumpers(&b->modules, bl->stack, bl->culprit);
+	const char *ret = NULL;
+
+	if (jumpers)
+		ret = say(b,
+			  "less certain: this is a call through a pointer, and who was called may "
+			  "have "
+			  "left the stack by a jump (a tail call): %s",
+			  jumpers);
+	else if (!compared)
+		ret = "less certain: no healthy upgrade of this server is in the trace to compare "
+		      "with";
+	free(jumpers);
+	return ret;
+}
+
 /* The innermost frame left between the helpers and the road. */
 static void judge_frames(struct blamer *b, const struct frame *const *user, uint32_t n,
 			 struct blame *ret)
@@ -373,14 +419,7 @@ static void judge_frames(struct blamer *b, const struct frame *const *user, uint
 	while (first + 1 < n && is_helper(b, user[first]))
 		first++;
 	if (!n)
-		ret->reason =
-			say(b,
-			    compared ? "every call on this stack is also made for healthy "
-				       "upgrades; innermost: %s"
-				     : "every function on this stack also takes requests in, and "
-				       "no healthy upgrade is at hand to compare with; innermost: "
-				       "%s",
-			    place(b, user[0]));
+		ret->reason = nothing_left(b, ret->stack, compared, place(b, user[0]));
 	else if (is_mover(b, user[first]))
 		ret->reason = say(b,
 				  "only a helper is left on the stack, whoever called it last is "
@@ -388,9 +427,8 @@ static void judge_frames(struct blamer *b, const struct frame *const *user, uint
 				  place(b, user[first]));
 	else
 		ret->culprit = user[first];
-	if (ret->culprit && !compared)
-		ret->reason = "less certain: no healthy upgrade of this server is in the trace to "
-			      "compare with";
+	if (ret->culprit)
+		ret->reason = doubt(b, ret, compared);
 }
 
 static void judge(struct blamer *b, bool author, struct blame *ret)

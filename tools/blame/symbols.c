@@ -6,9 +6,11 @@
 
 #include <dwarf.h>
 #include <elfutils/libdw.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "tools/blame/jumps.h"
 #include "tools/blame/roles.h"
 
 static struct frame *push(struct stack *s, uint64_t pc, const struct module *row)
@@ -197,12 +199,51 @@ static bool name_by_dwarf(struct stack *s, const struct module *row, uint64_t pc
 	return s->frames > before;
 }
 
+/* The real function around an address and its unit. */
+static bool find_function(const struct module *row, uint64_t pc, Dwarf_Die *ret,
+			  Dwarf_Addr *ret_bias)
+{
+	Dwarf_Die path[SCOPES_MAX], *cu = find_unit(row, pc, ret_bias);
+
+	if (!cu || find_functions(cu, pc - *ret_bias, path, 0) <= 0)
+		return false;
+	*ret = path[0];
+	return true;
+}
+
+/* Frames of functions that were called from pc and jumped on to the last frame of s. */
+static void push_jumps(struct stack *s, const struct modules *m, const struct module *row,
+		       uint64_t pc)
+{
+	const struct frame *callee = s->frames ? &s->frame[s->frames - 1] : NULL;
+	struct jump jump[JUMPS_DEPTH];
+	Dwarf_Addr bias;
+	Dwarf_Die caller;
+	int i, n;
+
+	if (!callee || !callee->function || modules_find(m, callee->pc) != row ||
+	    !find_function(row, pc, &caller, &bias))
+		return;
+	n = jumps_between(row, &caller, pc + 1 - bias, callee->function, jump);
+	for (i = 0; i < n; i++) {
+		struct frame *f = push(s, jump[i].addr + bias, row);
+
+		if (!f)
+			return;
+		f->function = copy(jump[i].function);
+		f->file = find_line(&jump[i].unit, jump[i].addr, &f->line);
+		f->jumped = true;
+	}
+}
+
 static bool name_pc(struct stack *s, const struct modules *m, uint64_t pc)
 {
 	const struct module *row = modules_find(m, pc);
 	uint64_t entry = row && row->mod ? find_entry(row, pc) : 0;
 	struct frame *f;
 
+	if (row && row->mod)
+		push_jumps(s, m, row, pc);
 	if (row && row->mod && name_by_dwarf(s, row, pc, entry))
 		return true;
 	f = push(s, pc, row);
@@ -228,6 +269,56 @@ bool symbols_name(const struct modules *m, const struct unwound *u, struct stack
 	for (i = 0; i < ret->frames; i++)
 		ret->frame[i].role = role_of(ret->frame[i].module, ret->frame[i].function);
 	return true;
+}
+
+/* Write what may stand between a frame and its caller. */
+static void name_jumpers(FILE *to, const struct modules *m, const struct frame *callee,
+			 const struct frame *caller)
+{
+	const struct module *row = modules_find(m, caller->pc);
+	struct jump jump[JUMPS_CANDIDATES];
+	Dwarf_Addr bias;
+	Dwarf_Die die;
+	int i, n;
+
+	if (!row || !row->mod || !callee->function || modules_find(m, callee->pc) != row ||
+	    !find_function(row, caller->pc, &die, &bias))
+		return;
+	n = jumps_possible(row, &die, caller->pc + 1 - bias, callee->function, jump);
+	for (i = 0; i < n; i++) {
+		unsigned line;
+		char *file = find_line(&jump[i].unit, jump[i].addr, &line);
+
+		fprintf(to, "%s%s (%s:%u)", ftell(to) > 0 ? ", " : "", jump[i].function,
+			file ? file : "?", line);
+		free(file);
+	}
+}
+
+char *symbols_jumpers(const struct modules *m, const struct stack *s, const struct frame *caller)
+{
+	const struct frame *callee = NULL;
+	char *text = NULL;
+	size_t n = 0;
+	FILE *to = open_memstream(&text, &n);
+	uint32_t i;
+
+	if (!to)
+		return NULL;
+	for (i = 0; i < s->frames && ftell(to) == 0; i++) {
+		const struct frame *f = &s->frame[i];
+
+		if (f->inlined || strcmp(f->role, "user") != 0)
+			continue;
+		if (callee && (!caller || caller == f))
+			name_jumpers(to, m, callee, f);
+		callee = f;
+	}
+	fclose(to);
+	if (n)
+		return text;
+	free(text);
+	return NULL;
 }
 
 void symbols_free(struct stack *s)

@@ -16,4 +16,10 @@
 bool symbols_name(const struct modules *m, const struct unwound *u, struct stack *ret);
 void symbols_free(struct stack *s);
 
+/* Functions that may have been called through a pointer and jumped on to a frame of the stack, so that
+ * they are not on it: "auth (server.c:12), logger (server.c:30)".
+ *   caller   only those this frame may have called; NULL: of any frame
+ * malloc'ed; NULL when there is none. */
+char *symbols_jumpers(const struct modules *m, const struct stack *s, const struct frame *caller);
+
 #endif
