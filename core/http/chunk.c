@@ -72,15 +72,21 @@ static bool chunk_byte(struct http_chunk *c, uint8_t b)
 			size_line_end(c);
 		return b != '\0';
 	case CHUNK_SIZE_CR:
+		if (b != '\n')
+			return false;
 		size_line_end(c);
-		return b == '\n';
+		return true;
 	case CHUNK_DATA_END:
-		c->digits = 0;
-		c->step = b == '\r' ? CHUNK_DATA_CR : CHUNK_SIZE;
-		return b == '\r' || b == '\n';
 	case CHUNK_DATA_CR:
+		if (b == '\r' && c->step == CHUNK_DATA_END) {
+			c->step = CHUNK_DATA_CR;
+			return true;
+		}
+		if (b != '\n')
+			return false;
+		c->digits = 0;
 		c->step = CHUNK_SIZE;
-		return b == '\n';
+		return true;
 	case CHUNK_LINE:
 		c->done = b == '\n';
 		c->step = b == '\r' ? CHUNK_LAST_CR : CHUNK_TRAILER;

@@ -128,6 +128,10 @@ static void the_place_of_a_size_line_is_known(void **state)
 	http_chunk_feed(&c, (const uint8_t *)"\nH", 2);
 	assert_true(c.bad);
 	assert_true(http_chunk_at_size(&c));
+	http_chunk_init(&c);
+	http_chunk_feed(&c, (const uint8_t *)"1\r\nxH", 5);
+	assert_true(c.bad);
+	assert_false(http_chunk_at_size(&c));
 }
 
 int main(void)

@@ -73,6 +73,7 @@ static void headers_of_every_length_are_decoded(void **state)
 
 static void a_length_longer_than_needed_is_noted_and_followed(void **state)
 {
+	FRAME("\x82\x7e\x00\x7d", 4, 125, WS_BINARY, WS_LENGTH_NOT_MINIMAL, false, true);
 	FRAME("\x82\x7e\x00\x05", 4, 5, WS_BINARY, WS_LENGTH_NOT_MINIMAL, false, true);
 	FRAME("\x82\x7f\x00\x00\x00\x00\x00\x00\xff\xff", 10, 65535, WS_BINARY,
 	      WS_LENGTH_NOT_MINIMAL, false, true);

@@ -419,6 +419,15 @@ static void an_attempt_is_an_upgrade_or_what_a_stripping_proxy_left_of_it(void *
 	assert_false(http_head_is_attempt(&h));
 }
 
+static void the_version_is_known(void **state)
+{
+	assert_int_equal(head_of(HTTP_REQUEST, "GET / HTTP/1.0\r\n\r\n").version, 0x10);
+	assert_int_equal(head_of(HTTP_REQUEST, "GET / HTTP/1.1\r\n\r\n").version, 0x11);
+	assert_int_equal(head_of(HTTP_REQUEST, "GET / HTTP/1.3\r\n\r\n").version, 0x11);
+	assert_int_equal(head_of(HTTP_REQUEST, "GET /\r\n").version, 0x09);
+	assert_int_equal(head_of(HTTP_RESPONSE, "HTTP/1.0 200 OK\r\n\r\n").version, 0x10);
+}
+
 static uint64_t request_body(const char *fields)
 {
 	char bytes[512];
@@ -494,6 +503,7 @@ int main(void)
 		cmocka_unit_test(methods_are_known_by_their_exact_name),
 		cmocka_unit_test(a_head_longer_than_the_limit_is_bad_however_it_comes),
 		cmocka_unit_test(fields_are_counted_and_the_count_saturates),
+		cmocka_unit_test(the_version_is_known),
 		cmocka_unit_test(an_attempt_is_an_upgrade_or_what_a_stripping_proxy_left_of_it),
 		cmocka_unit_test(the_body_of_a_request_follows_from_its_head),
 		cmocka_unit_test(the_body_of_an_answer_follows_from_its_head_and_the_request),

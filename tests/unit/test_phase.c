@@ -375,6 +375,17 @@ static void a_101_without_its_fields_still_switches_a_websocket_attempt(void **s
 	    "request-head r0, before-response r60, response-head w0, upgraded w18, frames w18",
 	    "request r0, request-ready r60, request-end r60, answer w0, answer-ready w18 101, "
 	    "switched w18, frame w18 text 0, frame-end w20");
+	RUN({R(ATTEMPT),
+	     W("HTTP/1.1 101 S\r\nUpgrade: ws\r\nSec-WebSocket-Accept: a\r\n\r\n\x81\x00")},
+	    "request-head r0, before-response r60, response-head w0, upgraded w56, frames w56",
+	    "request r0, request-ready r60, request-end r60, answer w0, answer-ready w56 101, "
+	    "switched w56, frame w56 text 0, frame-end w58");
+	RUN({R(ATTEMPT), W(OK "HTTP/1.1 101 S\r\n\r\n\x81\x00")},
+	    "request-head r0, before-response r60, response-head w0, response-body w38, idle w40, "
+	    "response-head w40, upgraded w58, frames w58",
+	    "request r0, request-ready r60, request-end r60, answer w0, answer-ready w38 200, "
+	    "answer-end w40, unasked w40, answer w40, answer-ready w58 101, switched w58, "
+	    "frame w58 text 0, frame-end w60");
 }
 
 static void other_protocols_are_switched_to_and_set_aside(void **state)
@@ -395,6 +406,15 @@ static void other_protocols_are_switched_to_and_set_aside(void **state)
 	    "request-head r0, before-response r24, response-head w0, upgraded w19, frames r26",
 	    "request r0, request-ready r24, request-end r24, answer w0, answer-ready w19 200, "
 	    "answer-end w19, set-aside w19 switched");
+	RUN({R(ATTEMPT), W("HTTP/1.1 101 S\r\nUpgrade: tcp\r\n\r\n")},
+	    "request-head r0, before-response r60, response-head w0, upgraded w32",
+	    "request r0, request-ready r60, request-end r60, answer w0, answer-ready w32 101, "
+	    "switched w32, set-aside w32 switched");
+	RUN({R("CONNECT a:1 HTTP/1.1\r\n\r\n"), W(REFUSE), R(GET)},
+	    "request-head r0, before-response r24, response-head w0, idle w38, request-head r24, "
+	    "before-response r42",
+	    "request r0, request-ready r24, request-end r24, answer w0, answer-ready w38 400, "
+	    "answer-end w38, request r24 #1, request-ready r42 #1, request-end r42 #1");
 }
 
 static void an_answer_written_into_a_websocket_is_stray(void **state)
@@ -451,6 +471,14 @@ static void early_bytes_are_frames_when_the_answer_is_a_switch(void **state)
 	RUN({R(ATTEMPT "\x81\x80maskjunk"), W(SWITCH)}, PHASES_TO_SWITCH,
 	    "request r0, request-ready r60, request-end r60, early r60, answer w0, "
 	    "answer-ready w38 101, switched w38, stray r66");
+	/* The answer to an older request decides nothing. */
+	RUN({R(GET ATTEMPT "\x81\x80mask"), W(OK), W(SWITCH)},
+	    "request-head r0, before-response r18, response-head w0, response-body w38, "
+	    "before-response w40, response-head w40, upgraded w78",
+	    "request r0, request-ready r18, request-end r18, request r18 #1, request-ready r78 #1, "
+	    "request-end r78 #1, early r78 #1, answer w0, answer-ready w38 200, answer-end w40, "
+	    "answer w40 #1, answer-ready w78 101 #1, switched w78 #1, frame r78 text 0 #1, "
+	    "frame-end r84 #1");
 }
 
 static void early_bytes_are_a_request_when_the_answer_is_a_refusal(void **state)
@@ -474,6 +502,11 @@ static void early_bytes_are_a_request_when_the_answer_is_a_refusal(void **state)
 	    "request r0, request-ready r60, request-end r60, early r60, answer w0, "
 	    "answer-ready w38 200, request r60 #1, bad-request r60 #1, answer-end w40, "
 	    "answer w40 #1, answer-ready w78 400 #1, answer-end w78 #1");
+	RUN({R(ATTEMPT "GET /old\r\n"), W(REFUSE)},
+	    "request-head r0, before-response r60, response-head w0, idle w38, request-head r60, "
+	    "before-response r70",
+	    "request r0, request-ready r60, request-end r60, early r60, answer w0, "
+	    "answer-ready w38 400, answer-end w38, request r60 #1, bad-request r70 #1");
 }
 
 static void a_complete_request_behind_an_attempt_needs_no_answer_to_be_one(void **state)
@@ -527,6 +560,23 @@ static void an_answer_before_the_request_is_complete_ends_nothing_but_itself(voi
 	    "request-head r0, response-head w0, request-head w38, idle r18",
 	    "request r0, answer w0, answer-ready w38 400, answer-end w38, request-ready r18, "
 	    "request-end r18");
+	/* Refused while its body was on the way: what follows the body is a request. */
+	RUN({R("GET / HTTP/1.1\r\nUpgrade: websocket\r\nContent-Length: 2\r\n\r\n"),
+	     W("HTTP/1.1 400 No\r\nContent-Length: 2\r\n\r\nn"), R("ab" GET), W("o")},
+	    "request-head r0, request-body r57, response-head w0, response-body w38, "
+	    "before-response w40",
+	    "request r0, request-ready r57, answer w0, answer-ready w38 400, request-end r59, "
+	    "request r59 #1, request-ready r77 #1, request-end r77 #1, answer-end w40");
+	/* Switched before the request was complete: frames begin behind its end. */
+	RUN({R("GET / HT"), W(SWITCH), R("TP/1.1\r\n\r\n\x81\x80mask")},
+	    "request-head r0, response-head w0, upgraded w38, frames r8",
+	    "request r0, answer w0, answer-ready w38 101, switched w38, request-ready r18, "
+	    "request-end r18, frame r18 text 0, frame-end r24");
+	/* Switched while a later request was on the way. */
+	RUN({R(GET "GET"), W(SWITCH), R(" / HTTP/1.1\r\n\r\n")},
+	    "request-head r0, before-response r18, response-head w0, upgraded w38, frames r21",
+	    "request r0, request-ready r18, request-end r18, request r18 #1, answer w0, "
+	    "answer-ready w38 101, switched w38, stray r18");
 }
 
 static void answers_nobody_asked_for_are_reported_once_each(void **state)
@@ -549,6 +599,17 @@ static void answers_nobody_asked_for_are_reported_once_each(void **state)
 	RUN({W("HTTP/1.1 408 T\r\nContent-Length: 0\r\n\r\n"), CLOSE},
 	    "response-head w0, accepted w37, closing w37",
 	    "unasked w0, answer w0, answer-ready w37 408, answer-end w37");
+	RUN({R("HEAD / HTTP/1.1\r\n\r\n"), W("HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n"),
+	     W("HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n")},
+	    "request-head r0, before-response r19, response-head w0, idle w38, response-head w38, "
+	    "idle w76",
+	    "request r0, request-ready r19, request-end r19, answer w0, answer-ready w38 200, "
+	    "answer-end w38, unasked w38, answer w38, answer-ready w76 200, answer-end w76");
+	RUN({W(SWITCH), R(ATTEMPT), W(REFUSE)},
+	    "response-head w0, accepted w38, request-head r0, before-response r60, "
+	    "response-head w38, idle w76",
+	    "unasked w0, answer w0, answer-ready w38 101, request r0, request-ready r60, "
+	    "request-end r60, answer w38, answer-ready w76 400, answer-end w76");
 }
 
 static void output_that_is_no_answer_is_reported_where_it_stops_being_one(void **state)
@@ -567,6 +628,10 @@ static void output_that_is_no_answer_is_reported_where_it_stops_being_one(void *
 	    "request-head r0, before-response r18, response-head w0, response-body w47",
 	    "request r0, request-ready r18, request-end r18, answer w0, answer-ready w47 200, "
 	    "bad-answer w47");
+	RUN({R(GET), W("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1\r\naHTTP/1.1 101")},
+	    "request-head r0, before-response r18, response-head w0, response-body w47",
+	    "request r0, request-ready r18, request-end r18, answer w0, answer-ready w47 200, "
+	    "bad-answer w51");
 }
 
 static void a_bad_request_is_still_answered(void **state)
@@ -645,6 +710,13 @@ static void unseen_bytes_are_exact_inside_bodies_and_payloads(void **state)
 	    "closing w100019",
 	    "request r0, request-ready r18, request-end r18, answer w0, answer-ready w19 200, "
 	    "answer-end w100019");
+	RUN({R(GET), W(OK "more"), W_UNSEEN(5), R(GET), W(OK)},
+	    "request-head r0, before-response r18, response-head w0, response-body w38, idle w40, "
+	    "request-head r18, before-response r36, response-head w49, response-body w87, idle w89",
+	    "request r0, request-ready r18, request-end r18, answer w0, answer-ready w38 200, "
+	    "answer-end w40, unasked w40, request r18 #1, request-ready r36 #1, request-end r36 "
+	    "#1, "
+	    "answer w49 #1, answer-ready w87 200 #1, answer-end w89 #1");
 }
 
 static void unseen_bytes_anywhere_else_make_it_blind(void **state)
@@ -709,6 +781,19 @@ static void the_questions_are_answered_at_every_stage(void **state)
 	assert_false(phase_is_switched(&m));
 	assert_true(phase_is_blind(&m));
 #undef FEED
+}
+
+static void lost_answers_do_not_pile_up(void **state)
+{
+	struct phase_machine m;
+
+	phase_init(&m, ROLE_SERVER);
+	phase_feed(&m, DIR_RX, (const uint8_t *)GET, sizeof(GET) - 1, NULL, NULL);
+	phase_feed(&m, DIR_TX, (const uint8_t *)"\x81\x00", 2, NULL, NULL);
+	for (unsigned i = 0; i < 3 * PHASE_PENDING; i++)
+		phase_feed(&m, DIR_RX, (const uint8_t *)GET, sizeof(GET) - 1, NULL, NULL);
+	assert_false(phase_is_blind(&m));
+	assert_int_equal(m.asked, 3 * PHASE_PENDING + 1);
 }
 
 static void every_phase_of_the_table_has_its_own_name(void **state)
@@ -804,6 +889,7 @@ int main(void)
 		cmocka_unit_test(unseen_bytes_anywhere_else_make_it_blind),
 		cmocka_unit_test(closing_begins_with_the_first_sign_of_it),
 		cmocka_unit_test(the_questions_are_answered_at_every_stage),
+		cmocka_unit_test(lost_answers_do_not_pile_up),
 		cmocka_unit_test(every_phase_of_the_table_has_its_own_name),
 		cmocka_unit_test(every_phase_of_the_table_is_reached_in_its_order),
 	};
