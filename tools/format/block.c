@@ -120,7 +120,7 @@ static void write_frame(const struct page *p, const struct frame *f, bool culpri
 	} else {
 		page_name(p, INK_DIM, f->module ? f->module : "no file", width);
 	}
-	fputs(f->inlined ? "  inlined" : "", p->out);
+	fputs(f->inlined ? "  inlined" : f->jumped ? "  jumped" : "", p->out);
 	if (strcmp(f->role, "user") != 0)
 		fprintf(p->out, "  (%s)", f->role);
 	fputc('\n', p->out);
