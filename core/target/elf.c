@@ -122,7 +122,8 @@ bool elf_section_named(const struct elf *e, const char *name, struct elf_section
 		struct elf_section s = elf_section(e, i);
 		size_t n = 0;
 
-		while (s.name + (uint64_t)n < table.n && name[n] && table.p[s.name + n] == name[n])
+		while (s.name + (uint64_t)n < table.n && name[n] &&
+		       table.p[s.name + n] == (uint8_t)name[n])
 			n++;
 		if (!name[n] && s.name + (uint64_t)n < table.n && !table.p[s.name + n]) {
 			*ret = s;
