@@ -16,7 +16,7 @@ class CPython(CPythonCase):
         self.same("test_socket", 500, ignored=["*VSOCK*"])
 
     def test_select(self):
-        self.same("test_select", 5)
+        self.same("test_select", 5, sockets=False)
 
     def test_http_servers(self):
         self.same("test_httpservers", 50)
@@ -28,10 +28,10 @@ class CPython(CPythonCase):
         self.same("test_asyncore", 40)
 
     def test_child_processes(self):
-        self.same("test_subprocess", 200)
+        self.same("test_subprocess", 200, sockets=False)
 
     def test_posix_calls(self):
-        self.same("test_posix", 80)
+        self.same("test_posix", 80, sockets=False)
 
 
 if __name__ == "__main__":
