@@ -238,6 +238,11 @@ static void write_header(const struct page *p, const struct report_case *rc)
 	fputs(x->ordinal ? "" : "\n", p->out);
 	if (x->ordinal)
 		fprintf(p->out, "  (request %" PRIu32 " on this connection)\n", x->ordinal + 1);
+	if (rc->c->relay) {
+		snprintf(line, sizeof(line), "the other side is connection #%" PRIu32,
+			 rc->c->relay->id);
+		page_paragraph(p, "relay", INK_PLAIN, line);
+	}
 	if (rc->c->partial)
 		page_paragraph(p, "partial", INK_YELLOW,
 			       rc->c->partial_reason ? rc->c->partial_reason

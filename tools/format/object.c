@@ -42,6 +42,7 @@ static json_t *frame_object(const struct frame *f)
 	json_object_set_new(o, "offset", object_offset(f->module_off));
 	json_object_set_new(o, "role", object_text(f->role));
 	json_object_set_new(o, "inlined", json_boolean(f->inlined));
+	json_object_set_new(o, "jumped", json_boolean(f->jumped));
 	return o;
 }
 
@@ -177,6 +178,8 @@ json_t *object_exchange(const struct report_case *rc, struct blamer *b)
 	json_object_set_new(o, "peer", object_text(rc->c->peer));
 	json_object_set_new(o, "t_ns", json_integer((json_int_t)x->t_start));
 	json_object_set_new(o, "attempt", json_boolean(x->attempt));
+	json_object_set_new(o, "relay",
+			    rc->c->relay ? json_integer(rc->c->relay->id) : json_null());
 	add_request(o, x);
 	json_object_set_new(o, "phases", phases_array(x));
 	for (i = 0; i < rc->findings; i++)

@@ -24,6 +24,7 @@
 
 enum {
 	LOOK_MS = 200,	 /* between two looks at the headers */
+	REST = 4,	 /* rest so many times as long as a reading took */
 	AGAIN_MS = 1000, /* time alone changes verdicts, too: never-answered */
 	SETTLE_MS = 300, /* a refusal is followed by its body, a close, ... */
 };
@@ -247,7 +248,7 @@ static bool read_again(struct follow *w, bool *loaded, int *ret_status)
 int report_follow(const struct report_job *job)
 {
 	struct follow w = {.job = job};
-	uint64_t last = 0, seen;
+	uint64_t last = 0, next = 0, begin, seen;
 	bool loaded = false;
 	int status = -1;
 
@@ -256,12 +257,15 @@ int report_follow(const struct report_job *job)
 		return VERB_CANNOT;
 	}
 	while (!interrupted) {
-		seen = look(job->path);
-		if (seen != w.seen || now_ns() > last + (uint64_t)AGAIN_MS * 1000000) {
+		begin = now_ns();
+		seen = begin >= next ? look(job->path) : w.seen;
+		if (begin >= next &&
+		    (seen != w.seen || begin > last + (uint64_t)AGAIN_MS * 1000000)) {
 			w.seen = seen;
 			if (!read_again(&w, &loaded, &status))
 				break;
 			last = now_ns();
+			next = last + REST * (last - begin);
 		}
 		(void)poll(NULL, 0, LOOK_MS);
 	}
@@ -270,8 +274,7 @@ int report_follow(const struct report_job *job)
 		return status;
 	if (!job->json)
 		fprintf(stderr,
-			"shakedown: %s after %llu attempts; 'shakedown report %s' has the "
-			"totals\n",
+			"shakedown: %s after %llu attempts; 'shakedown report %s' has the totals\n",
 			interrupted ? "stopped" : "every process has ended",
 			(unsigned long long)w.attempts, job->path);
 	return report_status(job, &w.result);
