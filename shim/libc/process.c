@@ -3,7 +3,8 @@
  * process: ends of a process, and the few descriptor calls whose prototypes fit no row.
  *
  * An orderly end is told to the engine where nothing of the application follows: in _exit before the
- * kernel, and for exit() in our destructor, which runs after the application's own.
+ * kernel, and for exit() after all destructors (start.c).  Where libc does not tell the status there
+ * (musl), the one given to exit() is remembered, and what main returned is lost.
  */
 #include "shim/libc/door.h"
 

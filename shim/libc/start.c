@@ -34,13 +34,32 @@ static void say(const char *problem)
 	(void)sys_3(SYS_writev, 2, (long)line, 2);
 }
 
+/* glibc tells the status with which a process ends, also when main returned it.  This runs after all
+ * destructors, because it is registered before them. */
+static bool told_at_exit;
+
+static void at_exit(int status, void *unused)
+{
+	(void)unused;
+	engine_end(status);
+}
+
+static void tell_at_exit(void)
+{
+	int (*on_exit)(void (*)(int, void *), void *) =
+		(int (*)(void (*)(int, void *), void *))libc_global("on_exit");
+
+	told_at_exit = on_exit && on_exit(at_exit, NULL) == 0;
+}
+
 __attribute__((constructor(101))) static void start(int argc, char **argv, char **envp)
 {
 	const char *problem = NULL;
 
-	/* First, because the table takes away the errors that looking for names leaves. */
+	/* Look-ups come first: filling the table takes away the errors they leave. */
 	char **environ = find_environ(envp);
 
+	tell_at_exit();
 	libc_next_fill();
 	if (!engine_start(environ, TRACE_DOOR_LIBC, &problem)) {
 		if (problem)
@@ -53,5 +72,6 @@ __attribute__((constructor(101))) static void start(int argc, char **argv, char 
 
 __attribute__((destructor(101))) static void end(void)
 {
-	engine_end(libc_exit_status());
+	if (!told_at_exit)
+		engine_end(libc_exit_status());
 }

@@ -578,6 +578,24 @@ static void any(char **argv)
 	must(0, argv[2]);
 }
 
+/* Listens, so that there is a trace, and ends with status 61 in one of the possible ways. */
+static void by_end(char **argv)
+{
+	serve();
+	if (strcmp(argv[2], "exit") == 0)
+		exit(61);
+	if (strcmp(argv[2], "_exit") == 0)
+		_exit(61);
+	if (strcmp(argv[2], "_Exit") == 0)
+		_Exit(61);
+	if (strcmp(argv[2], "quick_exit") == 0)
+		quick_exit(61);
+	if (strcmp(argv[2], "number") == 0)
+		syscall(SYS_exit_group, 61);
+	if (strcmp(argv[2], "kill") == 0)
+		kill(getpid(), SIGKILL);
+}
+
 static void from_elsewhere(char **argv)
 {
 	must(chdir("/") == 0, "chdir");
@@ -607,6 +625,7 @@ static const struct {
 	{"preload", with_preload},
 	{"elsewhere", from_elsewhere},
 	{"run", any},
+	{"end", by_end},
 };
 
 int main(int argc, char **argv)
@@ -615,7 +634,7 @@ int main(int argc, char **argv)
 	for (size_t i = 0; argc > 1 && i < sizeof(scenarios) / sizeof(scenarios[0]); i++) {
 		if (strcmp(argv[1], scenarios[i].name) == 0) {
 			scenarios[i].run(argv);
-			return 0;
+			return strcmp(argv[1], "end") == 0 ? 61 : 0;
 		}
 	}
 	return 2;

@@ -24,6 +24,15 @@ class Bytes(EngineCase):
         self.assertEqual((t.header.exchanges, t.header.attempts, t.header.opened, t.header.closed),
                          (3, 0, 1, 1))
 
+    def test_an_answer_that_ends_with_the_connection_is_counted(self):
+        self.start(ONE + "head(c)\nc.sendall(b'HTTP/1.1 200 OK\\r\\n\\r\\n' + b'x' * 100)\nc.sendall(b'y' * 100)\n"
+                   "c.close()\n")
+        c = self.connect()
+        c.sendall(PLAIN)
+        until_end(c)
+        t = self.end()
+        self.assertEqual([(r.path, r.count, r.tx) for r in t.routes], [("/plain", 1, 219)])
+
     def test_an_upgrade_is_recorded_byte_for_byte_up_to_the_switch(self):
         self.start(ONE + "head(c)\nc.sendall(SWITCH)\nhead(c)\n")
         c = self.connect()

@@ -160,6 +160,24 @@ class Exec(LifeCase):
         self.assertEqual(self.preload_after(runtime + ":" + other), ":".join([runtime, LIB, other]))
 
 
+class End(LifeCase):
+    def ended(self, how):
+        trace = os.path.join(self.dir, "end-" + how)
+        programs.run(life(self.cc), "end", how, cwd=self.dir,
+                     env=programs.environment(LIB, SHAKEDOWN_TRACE=trace))
+        files = glob.glob(os.path.join(trace, "*.trace"))
+        self.assertEqual(len(files), 1)
+        return programs.run(programs.build("ended.c"), files[0]).stdout.strip()
+
+    def test_every_orderly_end_is_in_the_trace_with_its_status(self):
+        for how in ("exit", "_exit", "_Exit", "quick_exit", "number", "return"):
+            with self.subTest(how):
+                self.assertEqual(self.ended(how), "ended 61")
+
+    def test_a_killed_process_did_not_end_in_order(self):
+        self.assertEqual(self.ended("kill"), "open")
+
+
 class Place(LifeCase):
     def test_a_relative_trace_is_relative_to_where_the_process_started(self):
         self.run_life("elsewhere", SHAKEDOWN_TRACE="here")

@@ -1,0 +1,111 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""A server killed at any moment leaves a trace that opens, with everything published before in it."""
+
+import json
+import os
+import random
+import shutil
+import socket
+import subprocess
+import tempfile
+import unittest
+
+from harness import BUILD, SAMPLE_KEY, preload_env, shakedown
+
+PROGRAMS = next(filter(os.path.isdir, (os.path.join(BUILD, *below, "tests", "programs")
+                                       for below in ((), ("release",)))), BUILD)
+VICTIM = os.path.join(PROGRAMS, "victim_counter")
+KILLER = os.path.join(PROGRAMS, "trace_killer")
+
+ROUNDS = 1000
+RECORDS = 120  # killed at the latest after this many records
+SPIN = 20000  # some ten microseconds: to the middle of a record and between two of them
+EXCHANGES = 400  # what a client tries at most
+REPORTS = 25  # rounds whose trace is also read by the command
+
+REQUEST = ("GET /ws/%d HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+           "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: " + SAMPLE_KEY + "\r\n\r\n")
+
+
+def exchange(port, number):
+    """One whole upgrade; False when the server was gone before its answer was complete."""
+    try:
+        with socket.create_connection(("127.0.0.1", port), timeout=20) as s:
+            s.sendall((REQUEST % number).encode())
+            got = b""
+            while b"\r\n\r\n" not in got:
+                more = s.recv(4096)
+                if not more:
+                    return False
+                got += more
+            return got.startswith(b"HTTP/1.1 101 ")
+    except (ConnectionError, BrokenPipeError):
+        return False
+
+
+class Killed(unittest.TestCase):
+    def setUp(self):
+        self.dir = tempfile.mkdtemp(prefix="shakedown-crash-")
+        self.addCleanup(lambda: shutil.rmtree(self.dir, ignore_errors=True))
+        self.env = preload_env("")
+
+    def kill_once(self, trace, records, spin):
+        """Returns (exchanges the client saw complete, what the killer printed, its status)."""
+        self.env["SHAKEDOWN_TRACE"] = trace
+        with subprocess.Popen([VICTIM], env=self.env, stdout=subprocess.PIPE,
+                              stdin=subprocess.DEVNULL) as server:
+            port = int(server.stdout.readline())
+            with subprocess.Popen([KILLER, str(server.pid), trace, str(records), str(spin)],
+                                  stdout=subprocess.PIPE, text=True) as killer:
+                done = 0
+                while done < EXCHANGES and exchange(port, done):
+                    done += 1
+                said = killer.communicate(timeout=60)[0]
+            server.wait(timeout=60)
+        return done, said, killer.returncode
+
+    def check(self, done, said, status):
+        """Nothing seen before the kill is missing, and nothing the client knows of."""
+        self.assertEqual(status, 0, said)
+        lines = [line.split() for line in said.splitlines()]
+        counts = next(line for line in lines if line[0] == "before")
+        counts = dict(zip(counts[::2], map(int, counts[1::2])))
+        self.assertEqual((counts["broken"], counts["bad"]), (0, 0), said)
+        self.assertLessEqual(counts["holes"], 1, said)  # one thread: at most one record unfinished
+        arrived = {int(line[1]) for line in lines if line[0] == "rx"}
+        left = {int(line[1]) for line in lines if line[0] == "tx"}
+        # A request is recorded before the server answers it; an answer at the latest before the
+        # server takes up the next request.
+        self.assertGreaterEqual(arrived, set(range(done)))
+        self.assertGreaterEqual(left, set(range(done - 1)))
+        return counts["before"]
+
+    def check_report(self, trace, done):
+        out = shakedown("report", trace, "--format", "json")
+        self.assertEqual(out.returncode, 0, out.stderr)
+        process, = json.loads(out.stdout)["processes"]
+        paths = {x["path"] for x in process["exchanges"]}
+        self.assertGreaterEqual(paths, {"/ws/%d" % i for i in range(done)})
+        self.assertEqual(process["lost"], 0)
+
+    def test_a_thousand_random_kills_lose_nothing_that_was_published(self):
+        seed = int(os.environ.get("SEED", random.randrange(1 << 32)))
+        print("SEED=%d" % seed)
+        rng = random.Random(seed)
+        published = confirmed = 0
+        for number in range(ROUNDS):
+            trace = os.path.join(self.dir, "%d.trace" % number)
+            done, said, status = self.kill_once(trace, rng.randrange(RECORDS), rng.randrange(SPIN))
+            with self.subTest(round=number, seed=seed):
+                published += self.check(done, said, status)
+                confirmed += done
+                if number % (ROUNDS // REPORTS) == 0:
+                    self.check_report(trace, done)
+                shutil.rmtree(trace)
+        # The kills did not all come before the first record.
+        self.assertGreater(published, ROUNDS * RECORDS // 4)
+        self.assertGreater(confirmed, ROUNDS)
+
+
+if __name__ == "__main__":
+    unittest.main()
