@@ -39,6 +39,15 @@ class Loading(unittest.TestCase):
         out = self.run_both(program, preload=[os.path.realpath(runtime)])
         self.assertEqual(out, "echo\n")
 
+    def test_an_allocator_that_opens_files_while_it_starts(self):
+        allocator = programs.build("allocator.c", "-shared", "-fPIC", "-fno-builtin",
+                                   name="liballocator.so")
+        program = programs.build("memory.c", "-lpthread", name="memory")
+        self.assertEqual(self.run_both(program, preload=[allocator]), "echo\n")
+        early = programs.build("allocator.c", "-shared", "-fPIC", "-fno-builtin",
+                               "-Wl,-z,initfirst", name="liballocator-early.so")
+        self.assertEqual(self.run_both(program, preload=[early]), "echo\n")
+
     def test_a_static_program_is_left_alone(self):
         program = programs.build("memory.c", "-static", "-lpthread", name="memory-static")
         self.assertEqual(self.run_both(program), "echo\n")

@@ -10,7 +10,7 @@ import subprocess
 import tempfile
 import unittest
 
-from harness import BUILD, SAMPLE_KEY, preload_env, shakedown
+from harness import BUILD, LIB, SAMPLE_KEY, preload_env, shakedown
 
 PROGRAMS = next(filter(os.path.isdir, (os.path.join(BUILD, *below, "tests", "programs")
                                        for below in ((), ("release",)))), BUILD)
@@ -48,20 +48,24 @@ class Killed(unittest.TestCase):
         self.dir = tempfile.mkdtemp(prefix="shakedown-crash-")
         self.addCleanup(lambda: shutil.rmtree(self.dir, ignore_errors=True))
         self.env = preload_env("")
+        # A copy, so that a build running beside the test cannot pull it away in between.
+        self.env["LD_PRELOAD"] = shutil.copy(LIB, self.dir)
 
     def kill_once(self, trace, records, spin):
         """Returns (exchanges the client saw complete, what the killer printed, its status)."""
         self.env["SHAKEDOWN_TRACE"] = trace
         with subprocess.Popen([VICTIM], env=self.env, stdout=subprocess.PIPE,
                               stdin=subprocess.DEVNULL) as server:
-            port = int(server.stdout.readline())
-            with subprocess.Popen([KILLER, str(server.pid), trace, str(records), str(spin)],
-                                  stdout=subprocess.PIPE, text=True) as killer:
-                done = 0
-                while done < EXCHANGES and exchange(port, done):
-                    done += 1
-                said = killer.communicate(timeout=60)[0]
-            server.wait(timeout=60)
+            try:
+                port = int(server.stdout.readline())
+                with subprocess.Popen([KILLER, str(server.pid), trace, str(records), str(spin)],
+                                      stdout=subprocess.PIPE, text=True) as killer:
+                    done = 0
+                    while done < EXCHANGES and exchange(port, done):
+                        done += 1
+                    said = killer.communicate(timeout=60)[0]
+            finally:
+                server.kill()
         return done, said, killer.returncode
 
     def check(self, done, said, status):
