@@ -102,6 +102,16 @@ void arena_free(struct arena *a)
 	free(a);
 }
 
+void arena_join(struct arena *a, struct arena *other)
+{
+	struct block **end = &a->block;
+
+	while (*end)
+		end = &(*end)->next;
+	*end = other->block;
+	free(other);
+}
+
 void *array_grow(void *array, size_t n, size_t *cap, size_t size)
 {
 	if (n < *cap)

@@ -16,6 +16,9 @@ void *arena_alloc(struct arena *a, size_t n);
 void *arena_copy(struct arena *a, const void *p, size_t n);
 void arena_free(struct arena *a); /* NULL is fine */
 
+/* What came from other lives as long as a from now on; other itself is gone. */
+void arena_join(struct arena *a, struct arena *other);
+
 /* realloc for arrays that grow: makes room for one more than n items. Ends the program like
  * arena_alloc. *cap is in items. */
 void *array_grow(void *array, size_t n, size_t *cap, size_t size);

@@ -8,10 +8,12 @@
  */
 #include <arpa/inet.h>
 #include <errno.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <unistd.h>
 
 #include "tools/exchange/build.h"
 
@@ -362,6 +364,69 @@ static void finish_connection(struct builder *b, struct connection *c, const str
 	follow_connection(b, c, s);
 }
 
+/* ---- in parallel ---- */
+
+enum {
+	THREADS = 4,
+	SHARE = 200000, /* events that are worth a thread */
+};
+
+/* Connections do not know each other before they are paired, so each thread takes a run of them. */
+struct share {
+	struct builder b; /* a copy, with an arena of its own */
+	size_t from, to;
+	pthread_t thread;
+	bool started;
+};
+
+static void *finish_share(void *arg)
+{
+	struct share *s = arg;
+
+	for (size_t i = s->from; i < s->to; i++)
+		finish_connection(&s->b, &s->b.img->process.connection[i], &s->b.slot[i]);
+	follow_done();
+	return NULL;
+}
+
+static unsigned count_shares(const struct builder *b)
+{
+	long cpus = sysconf(_SC_NPROCESSORS_ONLN);
+	size_t n = b->refs / SHARE;
+
+	n = n < THREADS ? n : THREADS;
+	n = cpus > 0 && n > (size_t)cpus ? (size_t)cpus : n;
+	return n ? (unsigned)n : 1;
+}
+
+static void finish_connections(struct builder *b, uint64_t events)
+{
+	struct share share[THREADS];
+	unsigned n = count_shares(b);
+	size_t at = 0;
+
+	for (unsigned k = 0; k < n; k++) {
+		struct share *s = &share[k];
+
+		*s = (struct share){.b = *b, .from = at};
+		while (at < b->slots && (k + 1 == n || b->slot[at].first < events / n * (k + 1)))
+			at++;
+		s->to = at;
+		s->b.arena = k ? arena_new() : b->arena;
+		s->started = k && pthread_create(&s->thread, NULL, finish_share, s) == 0;
+	}
+	for (unsigned k = 0; k < n; k++) {
+		if (share[k].started)
+			continue;
+		finish_share(&share[k]);
+	}
+	for (unsigned k = 1; k < n; k++) {
+		if (share[k].started)
+			pthread_join(share[k].thread, NULL);
+		arena_join(b->arena, share[k].b.arena);
+	}
+}
+
 static void build_connections(struct builder *b)
 {
 	struct process *p = &b->img->process;
@@ -386,8 +451,7 @@ static void build_connections(struct builder *b)
 		else
 			c->event[c->events] = (struct event){0};
 	}
-	for (size_t i = 0; i < b->slots; i++)
-		finish_connection(b, &p->connection[i], &b->slot[i]);
+	finish_connections(b, total);
 	pair_relays(p);
 	for (uint32_t i = 0; i < p->connections; i++) {
 		for (uint32_t j = 0; j < p->connection[i].exchanges; j++) {

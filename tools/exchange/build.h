@@ -93,9 +93,11 @@ struct stack_ref {
 
 void scan_records(struct builder *b);
 void follow_connection(struct builder *b, struct connection *c, const struct slot *s);
+/* Give back this thread's scratch memory. */
+void follow_done(void);
 void pair_relays(struct process *p);
 
-/* The outcome of one exchange, as docs/outcomes.md defines it. */
+/* The outcome of one exchange, as docs/report.md defines it. */
 enum outcome outcome_decide(const struct process *p, const struct exchange *x, uint64_t limit_ns);
 
 #endif

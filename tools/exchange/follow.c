@@ -6,6 +6,7 @@
  * to the next.  A jump is believed only where a message may begin: when nothing is open, and once more
  * before the answer that follows.  Any other hole makes the machine blind and the connection partial.
  */
+#include <stdlib.h>
 #include <string.h>
 
 #include "tools/exchange/build.h"
@@ -448,4 +449,11 @@ void follow_connection(struct builder *b, struct connection *c, const struct slo
 	phase_init(&f.m, c->role);
 	feed_events(&f);
 	finish(&f);
+}
+
+void follow_done(void)
+{
+	free(work.draft);
+	free(work.mark);
+	memset(&work, 0, sizeof(work));
 }

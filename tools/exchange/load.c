@@ -143,6 +143,44 @@ static void image_close(struct image *img)
 	*img = (struct image){0};
 }
 
+/* ---- a file that is still being written ---- */
+
+static void copy_range(uint8_t *to, const struct image *img, uint64_t off, uint64_t n)
+{
+	if (off >= img->len)
+		return;
+	memcpy(to + off, img->file + off, n < img->len - off ? n : img->len - off);
+}
+
+/* Go on with a copy: the model is built in two walks, and a half may be thrown away between them.
+ * Only what is in use is copied; the rest of a sparse file stays sparse. */
+static void image_freeze(struct image *img)
+{
+	uint8_t *copy = mmap(NULL, img->len, PROT_READ | PROT_WRITE,
+			     MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	struct trace_header h;
+
+	if (copy == MAP_FAILED)
+		return;
+	memcpy(&h, img->file, sizeof(h));
+	memcpy(copy, &h, sizeof(h));
+	if (trace_check(copy, img->len) != TRACE_OK) {
+		munmap(copy, img->len);
+		return;
+	}
+	copy_range(copy, img, TRACE_HEADER_SIZE, h.data_off - TRACE_HEADER_SIZE);
+	for (unsigned i = 0; i < 2; i++) {
+		uint64_t used = h.half[i].cursor & ~TRACE_CURSOR_CLOSED;
+
+		used = used < h.half_size ? used : h.half_size;
+
+		copy_range(copy, img, h.data_off + i * h.half_size, used);
+	}
+	munmap((void *)(uintptr_t)img->file, img->len);
+	img->file = copy;
+	img->header = (const void *)copy;
+}
+
 /* ---- how it ended ---- */
 
 static bool same_process(const struct image *a, const struct image *b)
@@ -165,6 +203,7 @@ static void set_end(struct trace_set *s, uint32_t i, const struct launcher *l)
 		return;
 	}
 	if (!h->ended && same_boot(h->boot_id) && start_ticks_of(h->pid) == h->start_ticks) {
+		image_freeze(img);
 		p->alive = true;
 		p->t_end = now_ns();
 		return;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
- * exchange/outcome: in one word, how an exchange ended.  docs/outcomes.md is the prose of this file.
+ * exchange/outcome: in one word, how an exchange ended.  docs/report.md is the prose of this file.
  */
 #include "tools/exchange/build.h"
 
