@@ -62,6 +62,8 @@ const char *trace_error_text(enum trace_error e)
 		return "written by a newer version";
 	case TRACE_ERR_LAYOUT:
 		return "damaged: its header contradicts itself";
+	case TRACE_ERR_EMPTY:
+		return "its process ended while creating it; nothing was recorded";
 	}
 	return "unknown error";
 }
@@ -84,7 +86,7 @@ enum trace_error trace_check(const void *file, size_t len)
 	if (h->magic == __builtin_bswap64(TRACE_MAGIC))
 		return TRACE_ERR_ENDIAN;
 	if (h->magic != TRACE_MAGIC)
-		return TRACE_ERR_MAGIC;
+		return h->magic ? TRACE_ERR_MAGIC : TRACE_ERR_EMPTY;
 	if (h->endian != TRACE_ENDIAN)
 		return TRACE_ERR_ENDIAN;
 	if (h->version != TRACE_VERSION || h->features)

@@ -15,6 +15,7 @@ enum trace_error {
 	TRACE_ERR_ENDIAN,   /* written on a machine of the other byte order */
 	TRACE_ERR_NEWER,    /* version or feature bits this reader does not know */
 	TRACE_ERR_LAYOUT,   /* offsets that contradict the file's size */
+	TRACE_ERR_EMPTY,    /* its process ended before the header was there */
 };
 const char *trace_error_text(enum trace_error e);
 

@@ -8,6 +8,7 @@ import shutil
 import socket
 import subprocess
 import tempfile
+import time
 import unittest
 
 from harness import BUILD, LIB, SAMPLE_KEY, preload_env, shakedown
@@ -21,6 +22,8 @@ ROUNDS = 1000
 RECORDS = 120  # killed at the latest after this many records
 SPIN = 20000  # some ten microseconds: to the middle of a record and between two of them
 EXCHANGES = 400  # what a client tries at most
+STARTS = 100  # kills within the first moments of a process...
+START = 0.008  # ...seconds
 REPORTS = 25  # rounds whose trace is also read by the command
 
 REQUEST = ("GET /ws/%d HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
@@ -109,6 +112,30 @@ class Killed(unittest.TestCase):
         # The kills did not all come before the first record.
         self.assertGreater(published, ROUNDS * RECORDS // 4)
         self.assertGreater(confirmed, ROUNDS)
+
+    def test_a_kill_while_the_trace_is_being_created_leaves_a_folder_that_opens(self):
+        seed = int(os.environ.get("SEED", random.randrange(1 << 32)))
+        print("SEED=%d" % seed)
+        rng = random.Random(seed)
+        trace = self.env["SHAKEDOWN_TRACE"] = os.path.join(self.dir, "server.trace")
+        os.mkdir(trace)
+        whole = 0
+        for number in range(STARTS):
+            with subprocess.Popen([VICTIM], env=self.env, stdout=subprocess.PIPE,
+                                  stdin=subprocess.DEVNULL) as server:
+                if number:
+                    time.sleep(rng.uniform(0, START))  # not for an event: any moment will do
+                else:
+                    server.stdout.readline()
+                server.kill()
+        for name in os.listdir(trace):
+            with open(os.path.join(trace, name), "rb") as file:
+                magic = file.read(8)
+            self.assertIn(magic, (b"", bytes(8), b"SHAKDOWN"))
+            whole += magic == b"SHAKDOWN"
+        out = shakedown("report", trace, "--format", "json")
+        self.assertEqual(out.returncode, 0, out.stderr)
+        self.assertEqual(len(json.loads(out.stdout)["processes"]), whole)
 
 
 if __name__ == "__main__":

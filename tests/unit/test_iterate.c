@@ -133,6 +133,8 @@ static void files_that_are_no_trace_are_told_apart(void **state)
 	assert_int_equal(trace_check(file, file_len), TRACE_ERR_ENDIAN);
 	file->magic = TRACE_MAGIC + 1;
 	assert_int_equal(trace_check(file, file_len), TRACE_ERR_MAGIC);
+	file->magic = 0; /* stored last */
+	assert_int_equal(trace_check(file, file_len), TRACE_ERR_EMPTY);
 }
 
 static void offsets_that_contradict_the_file_are_refused(void **state)
@@ -442,7 +444,7 @@ static void every_kind_and_reason_has_a_name(void **state)
 	assert_string_equal(trace_reason_name(TRACE_REASON_DISK), "disk");
 	assert_string_equal(trace_reason_name(UINT64_C(1) << 63), "unknown");
 	assert_string_equal(trace_reason_text(TRACE_REASON_DISK), "the trace could not grow");
-	for (int e = TRACE_OK; e <= TRACE_ERR_LAYOUT; e++)
+	for (int e = TRACE_OK; e <= TRACE_ERR_EMPTY; e++)
 		assert_string_not_equal(trace_error_text(e), "unknown error");
 }
 
