@@ -296,6 +296,52 @@ static void in_fork(char **argv)
 	printf("child %d\n", status_of(child));
 }
 
+/* A message with one descriptor in it. */
+static struct msghdr *parcel(int fd)
+{
+	static union {
+		struct cmsghdr head;
+		char room[CMSG_SPACE(sizeof(int))];
+	} control;
+	static char byte = 'p';
+	static struct iovec iov = {&byte, 1};
+	static struct msghdr msg;
+
+	msg = (struct msghdr){.msg_iov = &iov,
+			      .msg_iovlen = 1,
+			      .msg_control = &control,
+			      .msg_controllen = sizeof(control)};
+	control.head = (struct cmsghdr){.cmsg_len = CMSG_LEN(sizeof(int)),
+					.cmsg_level = SOL_SOCKET,
+					.cmsg_type = SCM_RIGHTS};
+	memcpy(CMSG_DATA(&control.head), &fd, sizeof(int));
+	return &msg;
+}
+
+/* One process accepts, another one serves what it was handed, over a socket nobody watches. */
+static void handed_over(char **argv)
+{
+	int way[2];
+
+	serve();
+	must(socketpair(AF_UNIX, SOCK_DGRAM, 0, way) == 0, "socketpair");
+	pid_t child = fork();
+	if (child == 0) {
+		conn = accept(listener, NULL, NULL);
+		must(sendmsg(way[1], parcel(conn), 0) == 1, "sendmsg");
+		_exit(52);
+	}
+	client = client_connect(listener);
+	struct msghdr *msg = parcel(-1);
+	must(recvmsg(way[0], msg, 0) == 1, "recvmsg");
+	memcpy(&conn, CMSG_DATA(CMSG_FIRSTHDR(msg)), sizeof(int));
+	printf("child %d\n", status_of(child));
+	client_ask(client, argv[1]);
+	take();
+	reply();
+	leave();
+}
+
 /* ---- threads and signals ---- */
 
 enum {
@@ -626,6 +672,7 @@ static const struct {
 	{"elsewhere", from_elsewhere},
 	{"run", any},
 	{"end", by_end},
+	{"received", handed_over},
 };
 
 int main(int argc, char **argv)

@@ -75,6 +75,10 @@ class Watched(LifeCase):
         self.run_life("fork")
         self.assertTrue(harness.exchanges(harness.report(self.trace), "/fork"))
 
+    def test_a_connection_that_came_in_a_message_is_watched(self):
+        self.assertEqual(self.run_life("received"), self.run_life("received", preload=()))
+        self.assertTrue(harness.exchanges(harness.report(self.trace), "/received"))
+
     def test_a_thread_cancelled_inside_each_blocking_call_leaves_the_connection_usable(self):
         self.check("cancel")
 
