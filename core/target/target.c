@@ -147,7 +147,7 @@ static bool examine_interp(const struct elf *e, const struct elf_segment *s, str
 {
 	struct span name;
 
-	if (s->filesz < 2 || !elf_bytes(e->file, s->off, s->filesz, &name) || name.p[name.n - 1])
+	if (s->filesz < 2 || !elf_bytes(e->file, s->off, s->filesz, &name))
 		return false;
 	return elf_string(name, 0, ret->interp, sizeof(ret->interp)) && ret->interp[0];
 }
