@@ -10,7 +10,7 @@ import tempfile
 import unittest
 
 import victim
-from harness import Server, assert_primary, exchanges, free_port, handshake_bytes, report
+from harness import ROOT, Server, assert_primary, exchanges, free_port, handshake_bytes, report
 
 
 def blamed(trace, spoil, *args):
@@ -171,6 +171,28 @@ class WithoutSymbols(Blame):
             _, blame, reason = blamed(server.trace, "reject")
         self.assertIsNone(blame, "a name from another build")
         self.assertIn("build id", reason)
+
+
+class Libraries(Blame):
+    def test_a_callback_is_blamed_and_the_library_around_it_is_not(self):
+        source = os.path.join(ROOT, "tests", "servers", "lws", "server.c")
+        with tempfile.TemporaryDirectory(prefix="shakedown-blame-") as place:
+            binary = os.path.join(place, "server")
+            subprocess.run(["gcc", "-O2", "-g", source, "-o", binary, "-lwebsockets"], check=True)
+            with Server([binary, "{port}"], free_port()) as server:
+                victim.healthy(server)
+                for path in ("/forbidden", "/hangup"):
+                    with server.client() as client:
+                        client.ws_handshake(path)
+                        client.recv_until_close()
+                refused = assert_primary(server.trace, "/forbidden", "upgrade-rejected")
+                hung_up = assert_primary(server.trace, "/hangup", "closed-right-after-101")
+        blame = refused["findings"][0]["blame"]
+        self.assertEqual(os.path.basename(blame["file"]), "server.c")
+        self.assertNotEqual(blame["function"], "main")
+        # The callback only asked for the close; the library does it after the callback returned.
+        self.assertIsNone(hung_up["findings"][0]["blame"])
+        self.assertRegex(hung_up["findings"][0]["blame_reason"], "done by libwebsockets")
 
 
 class Interpreters(Blame):

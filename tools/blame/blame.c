@@ -276,26 +276,42 @@ static const char *cut_short(struct blamer *b, const struct stack *s)
 	return say(b, "the stack could not be followed through %s: %s", last->module, last->why);
 }
 
+static bool has_role(const struct frame *f, const char *role)
+{
+	return strcmp(f->role, role) == 0;
+}
+
+static bool is_user(const struct frame *f)
+{
+	return has_role(f, "user");
+}
+
+/* The innermost frame of a runtime, server, library or framework that stands inside all of the user's;
+ * NULL when the user's own frames come first. */
+static const struct frame *find_foreign(const struct stack *s)
+{
+	uint32_t i;
+
+	for (i = 0; i < s->frames && !is_user(&s->frame[i]); i++)
+		if (has_role(&s->frame[i], "runtime") || has_role(&s->frame[i], "server") ||
+		    has_role(&s->frame[i], "library") || has_role(&s->frame[i], "framework"))
+			return &s->frame[i];
+	return NULL;
+}
+
 /* Nobody of the user's is on the stack: who is? */
 static const char *nobody(struct blamer *b, const struct stack *s)
 {
-	const struct frame *last = &s->frame[s->frames - 1];
-	uint32_t i;
+	const struct frame *last = &s->frame[s->frames - 1], *f = find_foreign(s);
+	const char *language = f ? role_language(f->module) : NULL;
 
-	for (i = 0; i < s->frames; i++) {
-		const struct frame *f = &s->frame[i];
-		const char *language = role_language(f->module);
-
-		if (strcmp(f->role, "runtime") == 0 && language)
-			return say(b,
-				   "frames of %s cannot be named yet: the stack leads into %s, not "
-				   "into your code",
-				   language, f->module);
-		if (strcmp(f->role, "runtime") == 0 || strcmp(f->role, "server") == 0 ||
-		    strcmp(f->role, "library") == 0 || strcmp(f->role, "framework") == 0)
-			return say(b, "done by %s itself: none of your code is on the stack",
-				   f->module);
-	}
+	if (language)
+		return say(b,
+			   "frames of %s cannot be named yet: the stack leads into %s, not into "
+			   "your code",
+			   language, f->module);
+	if (f)
+		return say(b, "done by %s itself: none of your code is on the stack", f->module);
 	if (!last->module)
 		return "the stack could not be followed into code that belongs to no file";
 	return cut_short(b, s) ? cut_short(b, s) : "the stack could not be followed into your code";
@@ -309,11 +325,6 @@ static const char *place(struct blamer *b, const struct frame *f)
 	if (f->function)
 		return say(b, "%s (%s)", f->function, f->module);
 	return say(b, "%s+0x%llx", f->module ? f->module : "?", (unsigned long long)f->module_off);
-}
-
-static bool is_user(const struct frame *f)
-{
-	return strcmp(f->role, "user") == 0;
 }
 
 /* It moves bytes for whoever asks. */
@@ -365,10 +376,14 @@ static const struct frame *find_author(const struct blamer *b, const struct fram
 static const char *nothing_left(struct blamer *b, const struct stack *s, bool compared,
 				const char *innermost)
 {
-	char *jumpers = symbols_jumpers(&b->modules, s, NULL);
+	const struct frame *foreign = find_foreign(s);
+	char *jumpers = foreign ? NULL : symbols_jumpers(&b->modules, s, NULL);
 	const char *ret;
 
-	if (jumpers)
+	if (foreign)
+		ret = say(b, "done by %s itself; your code on the stack only runs it: %s",
+			  foreign->module, innermost);
+	else if (jumpers)
 		ret = say(b,
 			  "who called %s left the stack by a jump (a tail call); it may have been: "
 			  "%s",
