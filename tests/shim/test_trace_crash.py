@@ -5,18 +5,15 @@ import json
 import os
 import random
 import shutil
-import socket
 import subprocess
 import tempfile
 import time
 import unittest
 
-from harness import BUILD, LIB, SAMPLE_KEY, preload_env, shakedown
+import counter
+from harness import LIB, preload_env, shakedown
 
-PROGRAMS = next(filter(os.path.isdir, (os.path.join(BUILD, *below, "tests", "programs")
-                                       for below in ((), ("release",)))), BUILD)
-VICTIM = os.path.join(PROGRAMS, "victim_counter")
-KILLER = os.path.join(PROGRAMS, "trace_killer")
+KILLER = os.path.join(counter.PROGRAMS, "trace_killer")
 
 ROUNDS = 1000
 RECORDS = 120  # killed at the latest after this many records
@@ -25,25 +22,6 @@ EXCHANGES = 400  # what a client tries at most
 STARTS = 100  # kills within the first moments of a process...
 START = 0.008  # ...seconds
 REPORTS = 25  # rounds whose trace is also read by the command
-
-REQUEST = ("GET /ws/%d HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-           "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: " + SAMPLE_KEY + "\r\n\r\n")
-
-
-def exchange(port, number):
-    """One whole upgrade; False when the server was gone before its answer was complete."""
-    try:
-        with socket.create_connection(("127.0.0.1", port), timeout=20) as s:
-            s.sendall((REQUEST % number).encode())
-            got = b""
-            while b"\r\n\r\n" not in got:
-                more = s.recv(4096)
-                if not more:
-                    return False
-                got += more
-            return got.startswith(b"HTTP/1.1 101 ")
-    except (ConnectionError, BrokenPipeError):
-        return False
 
 
 class Killed(unittest.TestCase):
@@ -57,18 +35,16 @@ class Killed(unittest.TestCase):
     def kill_once(self, trace, records, spin):
         """Returns (exchanges the client saw complete, what the killer printed, its status)."""
         self.env["SHAKEDOWN_TRACE"] = trace
-        with subprocess.Popen([VICTIM], env=self.env, stdout=subprocess.PIPE,
-                              stdin=subprocess.DEVNULL) as server:
-            try:
-                port = int(server.stdout.readline())
-                with subprocess.Popen([KILLER, str(server.pid), trace, str(records), str(spin)],
-                                      stdout=subprocess.PIPE, text=True) as killer:
-                    done = 0
-                    while done < EXCHANGES and exchange(port, done):
-                        done += 1
-                    said = killer.communicate(timeout=60)[0]
-            finally:
-                server.kill()
+        server, port = counter.start(self.env)
+        try:
+            with subprocess.Popen([KILLER, str(server.pid), trace, str(records), str(spin)],
+                                  stdout=subprocess.PIPE, text=True) as killer:
+                done = 0
+                while done < EXCHANGES and counter.exchange(port, done):
+                    done += 1
+                said = killer.communicate(timeout=60)[0]
+        finally:
+            counter.stop(server)
         return done, said, killer.returncode
 
     def check(self, done, said, status):
@@ -121,7 +97,7 @@ class Killed(unittest.TestCase):
         os.mkdir(trace)
         whole = 0
         for number in range(STARTS):
-            with subprocess.Popen([VICTIM], env=self.env, stdout=subprocess.PIPE,
+            with subprocess.Popen([counter.VICTIM], env=self.env, stdout=subprocess.PIPE,
                                   stdin=subprocess.DEVNULL) as server:
                 if number:
                     time.sleep(rng.uniform(0, START))  # not for an event: any moment will do
