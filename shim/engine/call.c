@@ -21,6 +21,9 @@ enum {
 	FLAG_QUIET = 1u << 1, /* this call made us quiet */
 };
 
+/* The frame of one op must not lie below that of another. */
+#define NOINLINE __attribute__((noinline))
+
 static bool notice_fork(void)
 {
 	if (!*engine.alive)
@@ -43,7 +46,7 @@ static struct conn *attach(struct call *c, int fd)
 
 /* ---- before ---- */
 
-static void read_enters(struct call *c)
+static NOINLINE void read_enters(struct call *c)
 {
 	struct conn *conn = attach(c, (int)c->arg[0]);
 
@@ -54,7 +57,7 @@ static void read_enters(struct call *c)
 		c->flags |= OBSERVE_TOLD;
 }
 
-static void write_enters(struct call *c)
+static NOINLINE void write_enters(struct call *c)
 {
 	struct conn *conn = attach(c, (int)c->arg[0]);
 
@@ -66,7 +69,7 @@ static void write_enters(struct call *c)
 	}
 }
 
-static void splice_enters(struct call *c)
+static NOINLINE void splice_enters(struct call *c)
 {
 	struct conn *to = attach(c, (int)c->arg[2]);
 
@@ -76,7 +79,7 @@ static void splice_enters(struct call *c)
 }
 
 /* From here on a filter may forbid any call that the application does not make itself. */
-static void seccomp_enters(struct call *c)
+static NOINLINE void seccomp_enters(struct call *c)
 {
 	bool installs = call_table[c->id].nr == SYS_prctl
 				? c->arg[0] == PR_SET_SECCOMP
@@ -141,7 +144,7 @@ static void moved_nothing(struct call *c, struct conn *conn, enum dir dir)
 		observe_nothing(conn, c, dir, 0);
 }
 
-static void read_exits(struct call *c)
+static NOINLINE void read_exits(struct call *c)
 {
 	uint32_t flags = gather_flags(c);
 	struct conn *conn = conn_at(c->conn);
@@ -158,7 +161,7 @@ static void read_exits(struct call *c)
 		moved_nothing(c, conn, DIR_RX);
 }
 
-static void write_exits(struct call *c, bool hidden)
+static NOINLINE void write_exits(struct call *c, bool hidden)
 {
 	uint64_t moved = hidden && c->ret > 0 ? (uint64_t)c->ret : gather_moved(c);
 
@@ -175,10 +178,9 @@ static void write_exits(struct call *c, bool hidden)
 }
 
 /* One end or both may be connections; attach() looked at the one that is written to. */
-static void splice_exits(struct call *c)
+static NOINLINE void splice_exits(struct call *c)
 {
 	struct conn *from = conn_of((int)c->arg[0]);
-	struct call other = *c;
 
 	if (c->ret <= 0)
 		return;
@@ -186,9 +188,9 @@ static void splice_exits(struct call *c)
 		observe_moved(conn_at(c->conn), c, DIR_TX, (uint64_t)c->ret, true);
 	if (!from)
 		return;
-	other.conn_key = from->id;
-	other.token = ++from->entered[DIR_RX];
-	observe_moved(from, &other, DIR_RX, (uint64_t)c->ret, true);
+	c->conn_key = from->id;
+	c->token = ++from->entered[DIR_RX];
+	observe_moved(from, c, DIR_RX, (uint64_t)c->ret, true);
 }
 
 static void pair_exits(struct call *c)
@@ -207,7 +209,7 @@ static void fcntl_exits(struct call *c)
 		fd_duped(c, (int)c->arg[0], (int)c->ret);
 }
 
-static void fork_exits(struct call *c)
+static NOINLINE void fork_exits(struct call *c)
 {
 	if (c->ret <= 0)
 		return;
@@ -216,7 +218,7 @@ static void fork_exits(struct call *c)
 }
 
 /* A call that makes, ends or renames descriptors succeeded. */
-static void descriptor_exits(struct call *c)
+static NOINLINE void descriptor_exits(struct call *c)
 {
 	switch ((enum call_op)call_table[c->id].op) {
 	case OP_ACCEPT:

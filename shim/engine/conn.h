@@ -35,6 +35,8 @@ enum conn_bit {
 	CONN_EARLY = 1u << 11,	  /* bytes came behind the request before its answer */
 	CONN_FRAMES_RX = 1u << 12, /* what arrives is read as frames, for certain */
 	CONN_FRAMES_TX = 1u << 13,
+	CONN_BLOT_RX = 1u << 14, /* bytes were lost that the masker had to see: mask all that follow */
+	CONN_BLOT_TX = 1u << 15,
 };
 
 /* 448 bytes at most; 64 more lie in the file. */

@@ -230,7 +230,7 @@ void fd_shut(const struct call *call)
 	if (!c)
 		return;
 	how.left = c->refs;
-	observe_closing(c, &how);
+	observe_shut(c, &how);
 }
 
 void fd_duped(const struct call *call, int from, int to)

@@ -81,7 +81,7 @@ bool modules_holds(uint64_t addr)
 
 /* ---- build ids ---- */
 
-static bool peek(uint64_t from, void *to, size_t n)
+static __attribute__((noinline)) bool peek(uint64_t from, void *to, size_t n)
 {
 	struct iovec local = {to, n}, remote = {(void *)from, n};
 
@@ -89,7 +89,7 @@ static bool peek(uint64_t from, void *to, size_t n)
 }
 
 /* Look through one segment of notes; a build id is the first of its kind. */
-static void scan_notes(uint64_t at, uint64_t len, struct trace_module *m)
+static __attribute__((noinline)) void scan_notes(uint64_t at, uint64_t len, struct trace_module *m)
 {
 	static uint8_t notes[512];
 	uint64_t n = len < sizeof(notes) ? len : sizeof(notes), i = 0;
@@ -113,7 +113,7 @@ static void scan_notes(uint64_t at, uint64_t len, struct trace_module *m)
 }
 
 /* header: address of the ELF header in memory. */
-static void find_build_id(uint64_t header, struct trace_module *m)
+static __attribute__((noinline)) void find_build_id(uint64_t header, struct trace_module *m)
 {
 	static Elf64_Ehdr eh;
 	static Elf64_Phdr ph;
@@ -198,9 +198,9 @@ static void add_row(const struct mapping *m)
 	__atomic_store_n(&h->modules, n + 1, __ATOMIC_RELEASE);
 }
 
-static void take_line(const char *text, struct ranges *l)
+static __attribute__((noinline)) void take_line(const char *text, struct ranges *l)
 {
-	struct mapping m;
+	static struct mapping m; /* under the try-lock */
 
 	if (!parse_line(text, &m))
 		return;
@@ -217,11 +217,12 @@ static void take_line(const char *text, struct ranges *l)
 		l->r[l->count++] = (struct range){m.start, m.end};
 }
 
-static void read_maps(int fd, struct ranges *l)
+static __attribute__((noinline)) void read_maps(int fd, struct ranges *l)
 {
-	size_t have = 0, from;
+	static size_t have, from; /* under the try-lock */
 	long n;
 
+	have = 0;
 	while ((n = sys_read(fd, buffer + have, sizeof(buffer) - 1 - have)) > 0) {
 		have += (size_t)n;
 		from = 0;

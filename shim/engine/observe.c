@@ -35,8 +35,6 @@ struct watch {
 	struct conn *c;
 	uint64_t base; /* stream offset of the call's first byte */
 	uint64_t pos;  /* bytes before it are decided */
-	uint64_t piece_off;
-	struct span piece;  /* the bytes being fed */
 	struct gather copy; /* stands at data.off */
 	struct data data;   /* the record being built; t 0: the clock was not asked yet */
 	uint8_t mode;	    /* enum run_mode of the next run */
@@ -62,7 +60,8 @@ static enum dir request_dir(const struct conn *c)
 
 /* ---- what is recorded ---- */
 
-/* Write what was collected up to end. */
+/* Write what was collected up to end.  Only the last record of a call carries its stack: taking one
+ * in the middle of the phase machine would need more of the application's stack than we may use. */
 static __attribute__((noinline)) void flush(struct watch *w, uint64_t end)
 {
 	struct data *d = &w->data;
@@ -71,10 +70,7 @@ static __attribute__((noinline)) void flush(struct watch *w, uint64_t end)
 		return;
 	d->moved = (uint32_t)(end - d->off);
 	(void)now(w);
-	if (w->want_stack && !d->stack)
-		d->stack = stack_take(d->t);
 	record_data(w->c, d, &w->copy);
-	gather_skip(&w->copy, d->moved);
 	d->off = end;
 	d->runs = 0;
 }
@@ -89,7 +85,7 @@ static uint32_t bytes_of(const struct data *d)
 }
 
 /* The bytes [from, to) go into the record. */
-static void add(struct watch *w, uint64_t from, uint64_t to, enum run_mode mode)
+static inline __attribute__((always_inline)) void add(struct watch *w, uint64_t from, uint64_t to, enum run_mode mode)
 {
 	struct data *d = &w->data;
 
@@ -107,9 +103,9 @@ static void add(struct watch *w, uint64_t from, uint64_t to, enum run_mode mode)
 		}
 		n = n < room ? n : room;
 		if (joins)
-			last->len += (uint32_t)n;
+			last->len = (uint16_t)(last->len + n);
 		else
-			d->run[d->runs++] = (struct run){rel, (uint32_t)n, mode};
+			d->run[d->runs++] = (struct run){rel, (uint16_t)n, (uint16_t)mode};
 		from += n;
 		mode = mode == RUN_RAW ? RUN_RAW : RUN_GO_ON;
 	}
@@ -231,17 +227,18 @@ static struct span head_start(const struct watch *w)
 {
 	const struct conn *c = w->c;
 	const struct heads_piece *p;
+	struct gather g;
 	uint32_t at = 0;
-	uint64_t skip;
 
 	while (c->heads && (p = heads_next(c->heads, &at))) {
 		if (p->off == c->head_off && p->dir == request_dir(c))
 			return (struct span){(const uint8_t *)(p + 1), p->len};
 	}
-	skip = c->head_off - w->piece_off;
-	if (c->head_off < w->piece_off || skip >= w->piece.n)
+	g = w->copy; /* nothing of it was used: this connection is not recorded */
+	if (c->head_off < w->base)
 		return (struct span){NULL, 0};
-	return (struct span){w->piece.p + skip, w->piece.n - skip};
+	gather_skip(&g, c->head_off - w->base);
+	return gather_next(&g, SIZE_MAX);
 }
 
 static __attribute__((noinline)) void count_request(struct watch *w, const struct http_head *h)
@@ -347,16 +344,22 @@ static void response_ready(struct watch *w, const struct phase_event *e)
 	}
 }
 
+static void count_answer(struct conn *c)
+{
+	const struct phase_machine *m = &c->machine;
+
+	counts_add(c->route, m->response.status, c->took, m->off[DIR_RX] - c->start[DIR_RX],
+		   m->off[DIR_TX] - c->start[DIR_TX]);
+	c->bits &= (uint16_t) ~(CONN_COUNTING | CONN_ANSWERED);
+}
+
 static void response_end(struct watch *w, const struct phase_event *e)
 {
 	struct conn *c = w->c;
 	const struct phase_machine *m = &c->machine;
 
-	if (c->bits & CONN_ANSWERED) {
-		counts_add(c->route, m->response.status, c->took,
-			   m->off[DIR_RX] - c->start[DIR_RX], m->off[DIR_TX] - c->start[DIR_TX]);
-		c->bits &= (uint16_t) ~(CONN_COUNTING | CONN_ANSWERED);
-	}
+	if (c->bits & CONN_ANSWERED)
+		count_answer(c);
 	if (!(c->bits & (CONN_ATTEMPT | CONN_IN_HEAD | CONN_EARLY)) && !engine.config.all &&
 	    m->asked == m->answered)
 		w->pause = true;
@@ -595,11 +598,11 @@ static __attribute__((noinline)) void finish(struct watch *w, uint64_t end)
 		c->heads = 0;
 	}
 	if ((c->bits & CONN_RECORDING) && (!(c->bits & CONN_LATER) || requests)) {
+		if (w->want_stack)
+			w->data.stack = stack_take(now(w));
 		advance(w, end);
 		flush(w, end);
-		if (w->mode == RUN_HEAD || w->mode == RUN_TEXT)
-			mask_init(&c->mask[w->data.dir],
-				  w->mode == RUN_HEAD ? MASK_HEAD : MASK_TEXT);
+		record_start(c, (enum dir)w->data.dir, (enum run_mode)w->mode);
 	}
 	if (w->pause && (c->bits & (CONN_RECORDING | CONN_ATTEMPT)) == CONN_RECORDING &&
 	    !phase_is_switched(&c->machine)) {
@@ -610,34 +613,33 @@ static __attribute__((noinline)) void finish(struct watch *w, uint64_t end)
 	conn_show(c, w->data.t);
 }
 
-static void init_watch(struct watch *w, struct conn *c, const struct call *call, enum dir dir)
+static __attribute__((noinline)) void init_watch(struct watch *w, struct conn *c, const struct call *call, enum dir dir)
 {
 	w->c = c;
 	w->data.t = 0;
 	w->base = w->pos = w->data.off = c->machine.off[dir];
-	w->piece = (struct span){NULL, 0};
-	w->piece_off = 0;
 	w->mode = RUN_GO_ON;
-	w->want_stack = w->pause = w->hidden = w->unasked = false;
+	w->pause = w->hidden = w->unasked = false;
 	w->data.call = call;
 	w->data.dir = (uint8_t)dir;
 	w->data.runs = 0;
 	w->data.stack = 0;
 	w->data.flags = 0;
+	if (dir == DIR_RX && c->entered[dir] != (uint32_t)call->token)
+		w->data.flags = TRACE_DATA_OVERLAP;
+	w->want_stack = call->flags & OBSERVE_TOLD;
 	w->data.fd = (int)call->arg[call_table[call->id].op == OP_SPLICE && dir == DIR_TX ? 2 : 0];
 }
 
-static __attribute__((noinline)) void feed(struct watch *w, const struct call *call)
+static inline __attribute__((always_inline)) void feed(struct watch *w, const struct call *call)
 {
-	struct phase_machine *m = &w->c->machine;
 	struct gather g;
+	struct span s;
 
-	gather_init(&g, call);
-	w->copy = g;
-	while ((w->piece = gather_next(&g, SIZE_MAX)).n) {
-		w->piece_off = m->off[w->data.dir];
-		phase_feed(m, (enum dir)w->data.dir, w->piece.p, w->piece.n, on_event, w);
-	}
+	gather_init(&w->copy, call);
+	g = w->copy;
+	while ((s = gather_next(&g, SIZE_MAX)).n)
+		phase_feed(&w->c->machine, (enum dir)w->data.dir, s.p, s.n, on_event, w);
 }
 
 /* Nobody got the lock for these bytes: the machine has to pass over them. */
@@ -716,46 +718,53 @@ static __attribute__((noinline)) void skip(struct watch *w, uint64_t moved)
 	phase_skip(&w->c->machine, (enum dir)w->data.dir, moved, on_event, w);
 }
 
-void observe_moved(struct conn *c, const struct call *call, enum dir dir, uint64_t moved, bool hidden)
+/* Is there anything to look at in this call?  Then the connection is locked. */
+static __attribute__((noinline)) bool admit(struct conn *c, const struct call *call, enum dir dir,
+					    uint64_t moved, bool hidden)
 {
-	struct watch w;
-
-	if (!conn_lock(c))
-		return moved_raw(c, call, dir, moved);
-	if (c->id != call->conn_key) {
-		conn_unlock(c);
-		return;
+	if (!conn_lock(c)) {
+		moved_raw(c, call, dir, moved);
+		return false;
 	}
-	if (c->entered[dir] != (uint32_t)call->token && is_twice(c, call, dir)) {
-		conn_unlock(c);
-		return;
-	}
+	if (c->id != call->conn_key ||
+	    (c->entered[dir] != (uint32_t)call->token && is_twice(c, call, dir)))
+		goto out;
 	remember(c, call, dir);
 	count_call(c);
 	if (c->bits & CONN_EITHER_ROLE) {
 		c->machine.role = dir == DIR_RX ? ROLE_SERVER : ROLE_CLIENT;
 		c->bits &= (uint16_t)~CONN_EITHER_ROLE;
 	}
-	if (!hidden && quick_frames(c, call, dir)) {
-		conn_unlock(c);
-		return;
-	}
-	if ((c->bits & (CONN_ASIDE | CONN_RECORDING)) == CONN_ASIDE) {
-		c->machine.off[dir] += moved;
-		conn_unlock(c);
-		return;
-	}
+	if (!hidden && quick_frames(c, call, dir))
+		goto out;
+	if ((c->bits & (CONN_ASIDE | CONN_RECORDING)) != CONN_ASIDE)
+		return true;
+	c->machine.off[dir] += moved;
+out:
+	conn_unlock(c);
+	return false;
+}
+
+static __attribute__((noinline)) void look(struct conn *c, const struct call *call, enum dir dir,
+					   uint64_t moved, bool hidden)
+{
+	struct watch w;
+
 	init_watch(&w, c, call, dir);
-	if (dir == DIR_RX && c->entered[dir] != (uint32_t)call->token)
-		w.data.flags |= TRACE_DATA_OVERLAP;
 	if (c->missed[dir])
 		make_up(&w);
-	w.want_stack = call->flags & OBSERVE_TOLD;
 	if (hidden)
 		skip(&w, moved);
 	else
 		feed(&w, call);
 	finish(&w, w.base + moved);
+}
+
+void observe_moved(struct conn *c, const struct call *call, enum dir dir, uint64_t moved, bool hidden)
+{
+	if (!admit(c, call, dir, moved, hidden))
+		return;
+	look(c, call, dir, moved, hidden);
 	conn_unlock(c);
 }
 
@@ -779,16 +788,13 @@ bool observe_read_begins(struct conn *c, const struct call *call)
 	return told;
 }
 
-/* The machine's view of an end, with what that makes true. */
-static __attribute__((noinline)) void end_stream(struct conn *c, const struct call *call,
-						 enum dir dir, enum phase_end how)
+/* A direction ended, which ends an answer without a length. */
+static void end_stream(struct conn *c, enum dir dir, enum phase_end how)
 {
-	struct watch w;
-
-	init_watch(&w, c, call, dir);
-	w.hidden = true;
-	phase_end(&c->machine, dir, how, on_event, &w);
-	conn_show(c, w.data.t);
+	phase_end(&c->machine, dir, how, NULL, NULL);
+	if ((c->bits & CONN_ANSWERED) && c->machine.asked == c->machine.answered)
+		count_answer(c);
+	conn_show(c, 0);
 }
 
 static bool is_fatal(int err)
@@ -823,29 +829,48 @@ void observe_nothing(struct conn *c, const struct call *call, enum dir dir, int 
 	}
 	if (!err) {
 		c->bits |= CONN_EOF;
-		end_stream(c, call, DIR_RX, PHASE_END_EOF);
+		end_stream(c, DIR_RX, PHASE_END_EOF);
 	} else if (is_fatal(err)) {
-		end_stream(c, call, dir, PHASE_END_RESET);
+		end_stream(c, dir, PHASE_END_RESET);
 	}
 	conn_unlock(c);
+}
+
+static void tell_closing(struct conn *c, struct closing *how)
+{
+	int unread = 0;
+
+	if (!(c->bits & CONN_RECORDED))
+		return;
+	how->t = clock_now();
+	how->stack = stack_take(how->t);
+	if (how->what == TRACE_CLOSED && sys_ioctl((int)how->fd, FIONREAD, &unread) >= 0)
+		how->unread = (uint32_t)unread;
+	record_close(c, how);
 }
 
 void observe_closing(struct conn *c, struct closing *how)
 {
 	bool locked = conn_lock(c);
-	int unread = 0;
 
-	if (c->bits & CONN_RECORDED) {
-		how->t = clock_now();
-		how->stack = stack_take(how->t);
-		if (how->what == TRACE_CLOSED && sys_ioctl((int)how->fd, FIONREAD, &unread) >= 0)
-			how->unread = (uint32_t)unread;
-		record_close(c, how);
-	}
-	if (locked && how->what == TRACE_SHUT && how->how != SHUT_RD)
-		end_stream(c, how->call, DIR_TX, PHASE_END_SHUTDOWN);
-	if (how->what != TRACE_SHUT && how->what != TRACE_DUPED && !how->left)
+	tell_closing(c, how);
+	if (how->what != TRACE_DUPED && !how->left) {
+		if (locked && (c->bits & CONN_ANSWERED)) /* an answer that ends with the connection */
+			count_answer(c);
 		__atomic_store_n(&c->dying, 1, __ATOMIC_SEQ_CST);
+	}
 	if (locked || conn_lock(c))
 		conn_unlock(c);
+}
+
+void observe_shut(struct conn *c, struct closing *how)
+{
+	bool locked = conn_lock(c);
+
+	tell_closing(c, how);
+	if (!locked)
+		return;
+	if (how->how != SHUT_RD)
+		end_stream(c, DIR_TX, PHASE_END_SHUTDOWN);
+	conn_unlock(c);
 }

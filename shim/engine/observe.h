@@ -26,9 +26,13 @@ void observe_nothing(struct conn *c, const struct call *call, enum dir dir, int 
 /* A read is about to begin while an attempt waits for its answer.  True when that was recorded. */
 bool observe_read_begins(struct conn *c, const struct call *call);
 
-/* A descriptor of it is about to be closed, or was found to be closed, or is shut down: what.
- * left: descriptors that remain.  Not for the caller: the row is freed with the last one. */
 struct closing;
+
+/* A descriptor of it is about to be closed, was found to be closed, or was copied: how->what.  Its row
+ * is freed when none is left. */
 void observe_closing(struct conn *c, struct closing *how);
+
+/* It was shut down: how->how. */
+void observe_shut(struct conn *c, struct closing *how);
 
 #endif

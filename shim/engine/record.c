@@ -99,45 +99,41 @@ void record_ensure_open(struct conn *c, int fd)
 
 /* ---- DATA ---- */
 
-static __attribute__((noinline)) void copy_masked(struct masker *m, uint8_t *to, struct span s)
+/* to NULL: these bytes are lost, and the masker no longer knows where in a head the next ones lie. */
+static void copy_masked(struct conn *c, enum dir dir, uint8_t *to, struct span s)
 {
-	uint8_t nowhere[64];
-
-	if (to && engine.config.no_redact) {
+	if (!to)
+		c->bits |= (uint16_t)(CONN_BLOT_RX << dir);
+	else if (engine.config.no_redact)
 		memcpy(to, s.p, s.n);
-		return;
-	}
-	if (to) {
-		mask_copy(m, to, s.p, s.n);
-		return;
-	}
-	/* Lost, but the masker has to see it: it must know where in a head the next bytes lie. */
-	for (size_t at = 0; at < s.n; at += sizeof(nowhere))
-		mask_copy(m, nowhere, s.p + at,
-			  s.n - at < sizeof(nowhere) ? s.n - at : sizeof(nowhere));
+	else if (c->bits & (CONN_BLOT_RX << dir))
+		memset(to, '*', s.n);
+	else
+		mask_copy(&c->mask[dir], to, s.p, s.n);
 }
 
-static void start_mode(struct masker *m, enum run_mode mode)
+void record_start(struct conn *c, enum dir dir, enum run_mode mode)
 {
-	if (mode == RUN_HEAD)
-		mask_init(m, MASK_HEAD);
-	else if (mode == RUN_TEXT)
-		mask_init(m, MASK_TEXT);
+	if (mode != RUN_HEAD && mode != RUN_TEXT)
+		return;
+	mask_init(&c->mask[dir], mode == RUN_HEAD ? MASK_HEAD : MASK_TEXT);
+	c->bits &= (uint16_t) ~(CONN_BLOT_RX << dir);
 }
 
-/* Copy one run; to NULL: only let the masker see it. */
-static void copy_run(struct masker *m, uint8_t *to, const struct run *run, struct gather *g)
+/* Copy one run, or lose it. */
+static void copy_run(struct conn *c, enum dir dir, uint8_t *to, const struct run *run,
+		     struct gather *g)
 {
 	uint32_t left = run->len;
 
-	start_mode(m, run->mode);
+	record_start(c, dir, (enum run_mode)run->mode);
 	while (left) {
 		struct span s = gather_next(g, left);
 
 		if (!s.n)
 			return;
 		if (run->mode != RUN_RAW)
-			copy_masked(m, to, s);
+			copy_masked(c, dir, to, s);
 		else if (to)
 			memcpy(to, s.p, s.n);
 		to = to ? to + s.n : NULL;
@@ -145,10 +141,9 @@ static void copy_run(struct masker *m, uint8_t *to, const struct run *run, struc
 	}
 }
 
-static __attribute__((noinline)) void copy_runs(struct conn *c, const struct data *d, struct trace_data *r,
-		      const struct gather *from)
+static __attribute__((noinline)) void copy_runs(struct conn *c, const struct data *d,
+						struct trace_data *r, struct gather *g)
 {
-	struct gather g = *from;
 	uint8_t *to = r ? (uint8_t *)(r + 1) : NULL;
 	uint32_t at = 0;
 
@@ -156,19 +151,20 @@ static __attribute__((noinline)) void copy_runs(struct conn *c, const struct dat
 		const struct run *run = &d->run[i];
 		struct trace_segment *seg = (struct trace_segment *)to;
 
-		gather_skip(&g, run->rel - at);
+		gather_skip(g, run->rel - at);
 		if (r) {
 			seg->rel = run->rel;
 			seg->len = run->len;
 		}
-		copy_run(&c->mask[d->dir], r ? to + sizeof(*seg) : NULL, run, &g);
+		copy_run(c, (enum dir)d->dir, r ? to + sizeof(*seg) : NULL, run, g);
 		at = run->rel + run->len;
 		if (r)
 			to += sizeof(*seg) + CORE_ALIGN8((size_t)run->len);
 	}
+	gather_skip(g, d->moved - at);
 }
 
-void record_data(struct conn *c, const struct data *d, const struct gather *g)
+void record_data(struct conn *c, const struct data *d, struct gather *g)
 {
 	size_t size = sizeof(struct trace_data);
 	struct trace_data *r;
@@ -189,8 +185,7 @@ void record_data(struct conn *c, const struct data *d, const struct gather *g)
 		r->dir = d->dir;
 		r->segments = d->runs;
 	}
-	if (d->runs)
-		copy_runs(c, d, r, g);
+	copy_runs(c, d, r, g);
 	if (r)
 		trace_publish(&r->rec);
 }
@@ -203,7 +198,7 @@ static void write_late(struct conn *c, const struct heads_piece *p)
 
 	r = recorder_begin(TRACE_DATA, sizeof(*r) + sizeof(*seg) + CORE_ALIGN8(s.n));
 	if (!r) {
-		copy_masked(&c->mask[p->dir], NULL, s);
+		copy_masked(c, (enum dir)p->dir, NULL, s);
 		return;
 	}
 	r->rec.flags = TRACE_DATA_LATE;
@@ -217,7 +212,7 @@ static void write_late(struct conn *c, const struct heads_piece *p)
 	r->segments = 1;
 	seg = (struct trace_segment *)(r + 1);
 	seg->len = p->len;
-	copy_masked(&c->mask[p->dir], (uint8_t *)(seg + 1), s);
+	copy_masked(c, (enum dir)p->dir, (uint8_t *)(seg + 1), s);
 	trace_publish(&r->rec);
 }
 
@@ -227,8 +222,8 @@ void record_late(struct conn *c, int fd)
 	uint32_t at = 0;
 
 	record_ensure_open(c, fd);
-	mask_init(&c->mask[DIR_RX], MASK_HEAD);
-	mask_init(&c->mask[DIR_TX], MASK_HEAD);
+	record_start(c, DIR_RX, RUN_HEAD);
+	record_start(c, DIR_TX, RUN_HEAD);
 	while ((p = heads_next(c->heads, &at)))
 		write_late(c, p);
 }

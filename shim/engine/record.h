@@ -19,8 +19,8 @@ enum run_mode {
 
 struct run {
 	uint32_t rel; /* from the first byte of the data */
-	uint32_t len;
-	enum run_mode mode;
+	uint16_t len;
+	uint16_t mode; /* enum run_mode */
 };
 
 enum {
@@ -40,11 +40,14 @@ struct data {
 	struct run run[RECORD_RUNS];
 };
 
+/* The next bytes of that direction begin a head or a text; other modes change nothing. */
+void record_start(struct conn *c, enum dir dir, enum run_mode mode);
+
 /* Make sure that an OPEN record of c lies in the current half. */
 void record_ensure_open(struct conn *c, int fd);
 
-/* g stands at the first byte of the data; NULL when there are no runs. */
-void record_data(struct conn *c, const struct data *d, const struct gather *g);
+/* g stands at the first byte of the data, and behind its last one afterwards. */
+void record_data(struct conn *c, const struct data *d, struct gather *g);
 
 /* Bytes of the pool of partial heads, as they moved then. */
 void record_late(struct conn *c, int fd);

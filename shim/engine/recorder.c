@@ -29,6 +29,7 @@ static struct {
 	uint32_t creating; /* try-lock */
 	uint32_t tries;
 	bool full;	   /* no page could be had: what is populated is all there will be */
+	bool tell_full;	   /* ... which no record says yet */
 	bool stopped;	   /* nothing more is recorded */
 	bool no_advice;	   /* this kernel cannot populate by madvise */
 	uint64_t reasons;  /* of coverage, from before the file was there */
@@ -42,6 +43,17 @@ static struct {
 bool recorder_is_off(void)
 {
 	return !recorder_header || rec.stopped;
+}
+
+/* False when that was known already. */
+static bool cover_process(struct trace_header *h, enum trace_coverage_state state, uint64_t reasons)
+{
+	if ((h->coverage_reasons & reasons) == reasons && h->coverage >= state)
+		return false;
+	__atomic_fetch_or(&h->coverage_reasons, reasons, __ATOMIC_RELAXED);
+	if (h->coverage < state)
+		__atomic_store_n(&h->coverage, state, __ATOMIC_RELAXED);
+	return true;
 }
 
 /* ---- memory ---- */
@@ -91,7 +103,7 @@ static bool prepare(const struct trace_header *h, const struct trace_range *r)
 	return true;
 }
 
-static void grow(struct trace_header *h)
+static __attribute__((noinline)) void grow(struct trace_header *h)
 {
 	struct trace_range r;
 	bool ok;
@@ -99,10 +111,11 @@ static void grow(struct trace_header *h)
 	if (rec.full || !trace_populate_begin(h, STEP, &r))
 		return;
 	ok = prepare(h, &r);
-	rec.full = !ok;
 	trace_populate_complete(h, &r, ok ? r.len : 0);
-	if (!ok) /* what was populated earlier still takes this record */
-		recorder_cover(0, TRACE_PARTIAL, TRACE_REASON_DISK);
+	if (ok)
+		return;
+	rec.full = rec.tell_full = true;
+	cover_process(h, TRACE_PARTIAL, TRACE_REASON_DISK);
 }
 
 /* The older half is reused from r->base on: what lies there is cleared when the cursor comes near;
@@ -119,7 +132,7 @@ static void recycle(struct trace_header *h, const struct trace_range *r)
 }
 
 /* The active half is full.  Returns false when there is no other. */
-static bool switch_half(struct trace_header *h, enum trace_lost_why *ret_why)
+static __attribute__((noinline)) bool switch_half(struct trace_header *h, enum trace_lost_why *ret_why)
 {
 	struct trace_range r;
 
@@ -170,12 +183,10 @@ void recorder_lost(enum trace_lost_why why, uint64_t bytes)
 	__atomic_fetch_add(&rec.lost_events, 1, __ATOMIC_RELAXED);
 	__atomic_fetch_add(&rec.lost_bytes, bytes, __ATOMIC_RELAXED);
 	rec.lost_why = why;
-	__atomic_fetch_or(&h->coverage_reasons, TRACE_REASON_LOST, __ATOMIC_RELAXED);
-	if (h->coverage == TRACE_FULL)
-		h->coverage = TRACE_PARTIAL;
+	(void)cover_process(h, TRACE_PARTIAL, TRACE_REASON_LOST);
 }
 
-static void *reserve(struct trace_header *h, enum trace_kind kind, size_t size)
+static __attribute__((noinline)) void *reserve(struct trace_header *h, enum trace_kind kind, size_t size)
 {
 	enum trace_lost_why why = TRACE_LOST_RACE;
 	struct trace_record *r;
@@ -200,16 +211,29 @@ static void *reserve(struct trace_header *h, enum trace_kind kind, size_t size)
 	return NULL;
 }
 
-/* There is room again: say first what was missed. */
-static void tell_lost(struct trace_header *h)
+static void write_cover(struct trace_coverage *r, uint32_t conn, enum trace_coverage_state state,
+			uint64_t reasons)
+{
+	if (!r)
+		return;
+	r->t_ns = clock_now();
+	r->reasons = reasons;
+	r->state = state;
+	r->conn = conn;
+	trace_publish(&r->rec);
+}
+
+/* What happened to the recorder itself since the last record. */
+static __attribute__((noinline)) void tell_trouble(struct trace_header *h)
 {
 	uint64_t events = __atomic_exchange_n(&rec.lost_events, 0, __ATOMIC_RELAXED);
 	uint64_t bytes = __atomic_exchange_n(&rec.lost_bytes, 0, __ATOMIC_RELAXED);
 	struct trace_lost *r;
 
-	if (!events)
-		return;
-	r = reserve(h, TRACE_LOST, sizeof(*r));
+	if (__atomic_exchange_n(&rec.tell_full, false, __ATOMIC_RELAXED))
+		write_cover(reserve(h, TRACE_COVERAGE, sizeof(struct trace_coverage)), 0,
+			    TRACE_PARTIAL, TRACE_REASON_DISK);
+	r = events ? reserve(h, TRACE_LOST, sizeof(*r)) : NULL;
 	if (!r) {
 		__atomic_fetch_add(&rec.lost_events, events, __ATOMIC_RELAXED);
 		__atomic_fetch_add(&rec.lost_bytes, bytes, __ATOMIC_RELAXED);
@@ -232,15 +256,14 @@ void *recorder_begin(enum trace_kind kind, size_t size)
 		recorder_lost(rec.full ? TRACE_LOST_FULL : (enum trace_lost_why)rec.lost_why, size);
 		return NULL;
 	}
-	if (__atomic_load_n(&rec.lost_events, __ATOMIC_RELAXED))
-		tell_lost(h);
+	if (__atomic_load_n(&rec.lost_events, __ATOMIC_RELAXED) || rec.tell_full)
+		tell_trouble(h);
 	return reserve(h, kind, size);
 }
 
 void recorder_cover(uint32_t conn, enum trace_coverage_state state, uint64_t reasons)
 {
 	struct trace_header *h = recorder_header;
-	struct trace_coverage *r;
 
 	if (!conn && !h) {
 		rec.reasons |= reasons;
@@ -249,21 +272,10 @@ void recorder_cover(uint32_t conn, enum trace_coverage_state state, uint64_t rea
 	}
 	if (!h)
 		return;
-	if (!conn) {
-		if ((h->coverage_reasons & reasons) == reasons && h->coverage >= state)
-			return;
-		__atomic_fetch_or(&h->coverage_reasons, reasons, __ATOMIC_RELAXED);
-		if (h->coverage < state)
-			__atomic_store_n(&h->coverage, state, __ATOMIC_RELAXED);
-	}
-	r = recorder_begin(TRACE_COVERAGE, sizeof(*r));
-	if (!r)
+	if (!conn && !cover_process(h, state, reasons))
 		return;
-	r->t_ns = clock_now();
-	r->reasons = reasons;
-	r->state = state;
-	r->conn = conn;
-	trace_publish(&r->rec);
+	write_cover(recorder_begin(TRACE_COVERAGE, sizeof(struct trace_coverage)), conn, state,
+		    reasons);
 }
 
 void recorder_process(enum trace_process_what what, int64_t arg, const char *text)
@@ -298,7 +310,7 @@ static struct trace_header *create(void *at)
 		return NULL;
 	memset(rec.touched, 0, sizeof(rec.touched));
 	rec.touched[0] = 1;
-	rec.full = rec.stopped = rec.no_advice = false;
+	rec.full = rec.tell_full = rec.stopped = rec.no_advice = false;
 	rec.lost_events = rec.lost_bytes = rec.lap[0] = rec.lap[1] = 0;
 	h->coverage = rec.state;
 	h->coverage_reasons = rec.reasons;
