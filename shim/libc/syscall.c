@@ -40,25 +40,31 @@ static long syscall_exec(long nr, const uint64_t arg[6])
 			    (char *const *)arg[at + 2], (int)arg[4]);
 }
 
+/* From memory: words kept in registers across the engine's entry would cost the caller's stack. */
+static long syscall_next(long nr, const uint64_t arg[6])
+{
+	return LIBC_NEXT(syscall)(nr, arg[0], arg[1], arg[2], arg[3], arg[4], arg[5]);
+}
+
 long libc_syscall_watched(long nr, long a, long b, long c, long d, long e, long f)
 {
-	unsigned id = call_from_nr(nr);
-	unsigned op = call_table[id].op;
-	struct call call = {
-		.id = (uint16_t)id,
-		.arg = {(uint64_t)a, (uint64_t)b, (uint64_t)c, (uint64_t)d, (uint64_t)e,
-			(uint64_t)f},
-	};
+	struct call call;
 
-	if (libc_passes(id, op, call.arg[0], call.arg[1], call.arg[2]))
-		return LIBC_NEXT(syscall)(nr, a, b, c, d, e, f);
+	libc_call_init(&call, 0, (uint64_t)a, (uint64_t)b, (uint64_t)c, (uint64_t)d, (uint64_t)e,
+		       (uint64_t)f);
+	call.id = (uint16_t)call_from_nr(nr);
+
+	unsigned op = call_table[call.id].op;
+
+	if (libc_passes(call.id, op, call.arg[0], call.arg[1], call.arg[2]))
+		return syscall_next(nr, call.arg);
 	if (op == OP_EXEC)
 		return syscall_exec(nr, call.arg);
 	if (op == OP_EXIT)
-		engine_end((int)a);
+		engine_end((int)call.arg[0]);
 	engine_enter(&call);
 
-	long ret = LIBC_NEXT(syscall)(nr, a, b, c, d, e, f);
+	long ret = syscall_next(nr, call.arg);
 
 	libc_leave(&call, op, ret);
 	return ret;

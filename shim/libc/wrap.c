@@ -18,6 +18,21 @@ enum libc_op {
 #undef CALL
 };
 
+/* Take the arguments back from the call, where the engine has them: a change to them would count, and
+ * nothing need be kept in registers, which would cost the caller's stack. */
+#define BACK_1(i, a) a = (__typeof__(a))(uintptr_t)this_call.arg[i]
+#define BACK_W0()
+#define BACK_W1(a)		  BACK_1(0, a)
+#define BACK_W2(a, b)		  BACK_W1(a), BACK_1(1, b)
+#define BACK_W3(a, b, c)	  BACK_W2(a, b), BACK_1(2, c)
+#define BACK_W4(a, b, c, d)	  BACK_W3(a, b, c), BACK_1(3, d)
+#define BACK_W5(a, b, c, d, e)	  BACK_W4(a, b, c, d), BACK_1(4, e)
+#define BACK_W6(a, b, c, d, e, f) BACK_W5(a, b, c, d, e), BACK_1(5, f)
+#define BACK(...)                                                                           \
+	LIBC_W_PICK(_, ##__VA_ARGS__, BACK_W6, BACK_W5, BACK_W4, BACK_W3, BACK_W2, BACK_W1, \
+		    BACK_W0, _)                                                             \
+	(__VA_ARGS__)
+
 /* No name below may be that of a parameter in calls.def. */
 #define WRAP(name, row, type, params, args, words)                                                 \
 	type name params;                                                                          \
@@ -37,6 +52,7 @@ enum libc_op {
 			return new_fd;                                                             \
 		}                                                                                  \
 		engine_enter(&this_call);                                                          \
+		BACK words;                                                                        \
 		type result = LIBC_NEXT(name) args;                                                \
 		libc_leave(&this_call, (unsigned)OP_OF_##row, result);                             \
 		return result;                                                                     \
