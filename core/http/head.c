@@ -6,27 +6,19 @@
 #include "core/http/scan.h"
 
 static const char field_word[FIELD_COUNT][WORD_MAX] = {
-	"connection",
-	"content-encoding",
-	"content-length",
-	"expect",
-	"sec-websocket-accept",
-	"sec-websocket-extensions",
-	"sec-websocket-key",
-	"sec-websocket-protocol",
-	"sec-websocket-version",
-	"transfer-encoding",
-	"upgrade",
+#define ROW(id, name, flag) name,
+	HTTP_FIELDS(ROW)
+#undef ROW
+};
+static const uint8_t field_len[FIELD_COUNT] = {
+#define ROW(id, name, flag) sizeof(name) - 1,
+	HTTP_FIELDS(ROW)
+#undef ROW
 };
 static const uint32_t field_flag[FIELD_COUNT] = {
-	[FIELD_CONTENT_ENCODING] = HTTP_CONTENT_ENCODING,
-	[FIELD_WS_ACCEPT] = HTTP_WS_ACCEPT,
-	[FIELD_WS_EXTENSIONS] = HTTP_WS_EXTENSIONS,
-	[FIELD_WS_KEY] = HTTP_WS_KEY,
-	[FIELD_WS_PROTOCOL] = HTTP_WS_PROTOCOL,
-	[FIELD_WS_VERSION] = HTTP_WS_VERSION,
-	[FIELD_TRANSFER_ENCODING] = HTTP_TRANSFER_ENCODING,
-	[FIELD_UPGRADE] = HTTP_UPGRADE,
+#define ROW(id, name, flag) flag,
+	HTTP_FIELDS(ROW)
+#undef ROW
 };
 
 /* Where in field_word the names that start with a letter lie: [c & 31] = {first, end}. */
@@ -73,9 +65,36 @@ static void name_end(struct scan *s, unsigned field)
 }
 
 /* A line of no interest: only a sink wants its name. */
-static inline uint8_t step_unknown(const struct scan *s)
+static inline void name_unknown(struct scan *s)
 {
-	return s->sink ? STEP_NAME_OTHER : STEP_VALUE_OTHER;
+	word_begin(s->h, 0, 0);
+	s->h->step = s->sink ? STEP_NAME_OTHER : STEP_VALUE_OTHER;
+}
+
+/* Begin to match a name.  With room to look ahead there is at most one candidate: of the known names
+ * of that letter the shortest that could end where it would have to, because a longer name has no
+ * such end inside it. */
+static inline bool name_match_begin(struct scan *s, uint8_t letter)
+{
+	unsigned lo = letter_range[letter & 31][0], hi = letter_range[letter & 31][1];
+	unsigned best = FIELD_NONE, len = WORD_MAX;
+
+	if (letter < 'a' || lo == hi)
+		return false;
+	if (s->end - s->p < WORD_MAX) {
+		word_begin(s->h, lo, hi);
+		return true;
+	}
+	for (; lo < hi; lo++) {
+		uint8_t end = s->p[field_len[lo]];
+
+		if ((end <= ' ' || end == ':') && field_len[lo] < len) {
+			best = lo;
+			len = field_len[lo];
+		}
+	}
+	word_begin(s->h, best, best + 1);
+	return best != FIELD_NONE;
 }
 
 /* First byte of a line that is neither empty nor a continuation. */
@@ -96,11 +115,10 @@ static void name_begin(struct scan *s)
 		h->fields++;
 	h->part_start = offset(s, s->p);
 	h->field = FIELD_NONE;
-	word_begin(h, letter_range[c & 31][0], letter_range[c & 31][1]);
-	if ((c & 0x40) && h->match_lo < h->match_hi)
+	if (name_match_begin(s, ascii_lower(c)))
 		h->step = STEP_NAME;
 	else
-		h->step = step_unknown(s);
+		name_unknown(s);
 }
 
 static void scan_empty_cr(struct scan *s)
@@ -119,20 +137,24 @@ static void scan_name(struct scan *s)
 {
 	struct http_head *h = s->h;
 	uint8_t c;
+	bool ends;
 
 	s->p = word_match(field_word, true, h, s->p, s->end);
 	if (s->p == s->end)
 		return;
 	c = *s->p;
-	if (c == ':' || c == ' ' || c == '\t' || c == '\r' || c == '\n') {
+	ends = c == ':' || c == ' ' || c == '\t' || c == '\r' || c == '\n';
+	if (ends && word_found(field_word, h, FIELD_NONE) != FIELD_NONE) {
 		h->part_end = offset(s, s->p);
 		h->step = STEP_NAME_BLANK;
-	} else {
-		h->step = step_unknown(s);
+		return;
 	}
+	if (s->sink)
+		h->part_end = offset(s, s->p);
+	name_unknown(s);
 }
 
-/* Behind a name that may be a known one: blanks, then the colon or the end of the line. */
+/* Behind a known name: blanks, then the colon or the end of the line; or it is another name after all. */
 static void scan_name_blank(struct scan *s)
 {
 	struct http_head *h = s->h;
@@ -140,15 +162,13 @@ static void scan_name_blank(struct scan *s)
 
 	if (c == ' ' || c == '\t') {
 		s->p++;
-		return;
-	}
-	if (c == ':' || c == '\r' || c == '\n') {
+	} else if (c == ':' || c == '\r' || c == '\n') {
 		if (c == ':')
 			s->p++;
 		name_end(s, word_found(field_word, h, FIELD_NONE));
-		return;
+	} else {
+		name_unknown(s);
 	}
-	h->step = step_unknown(s);
 }
 
 /* A name of no interest, for the sink. */

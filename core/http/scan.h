@@ -18,19 +18,24 @@
 
 #include "core/http/head.h"
 
-/* Field names we act on, in the order of their spelling (head.c). */
+/* Field names we act on, sorted: id, name, what its presence sets. */
+#define HTTP_FIELDS(ROW)                                                    \
+	ROW(CONNECTION, "connection", 0)                                    \
+	ROW(CONTENT_ENCODING, "content-encoding", HTTP_CONTENT_ENCODING)    \
+	ROW(CONTENT_LENGTH, "content-length", 0)                            \
+	ROW(EXPECT, "expect", 0)                                            \
+	ROW(WS_ACCEPT, "sec-websocket-accept", HTTP_WS_ACCEPT)              \
+	ROW(WS_EXTENSIONS, "sec-websocket-extensions", HTTP_WS_EXTENSIONS)  \
+	ROW(WS_KEY, "sec-websocket-key", HTTP_WS_KEY)                       \
+	ROW(WS_PROTOCOL, "sec-websocket-protocol", HTTP_WS_PROTOCOL)        \
+	ROW(WS_VERSION, "sec-websocket-version", HTTP_WS_VERSION)           \
+	ROW(TRANSFER_ENCODING, "transfer-encoding", HTTP_TRANSFER_ENCODING) \
+	ROW(UPGRADE, "upgrade", HTTP_UPGRADE)
+
 enum http_field_id {
-	FIELD_CONNECTION,
-	FIELD_CONTENT_ENCODING,
-	FIELD_CONTENT_LENGTH,
-	FIELD_EXPECT,
-	FIELD_WS_ACCEPT,
-	FIELD_WS_EXTENSIONS,
-	FIELD_WS_KEY,
-	FIELD_WS_PROTOCOL,
-	FIELD_WS_VERSION,
-	FIELD_TRANSFER_ENCODING,
-	FIELD_UPGRADE,
+#define ROW(id, name, flag) FIELD_##id,
+	HTTP_FIELDS(ROW)
+#undef ROW
 	FIELD_COUNT,
 	FIELD_NONE = FIELD_COUNT,
 };

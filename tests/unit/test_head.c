@@ -259,6 +259,28 @@ static void the_options_of_a_connection_are_a_list(void **state)
 	    "GET / HTTP/1.1|Connection=,\tUPGRADE\t, ; done +c-up");
 }
 
+/* The scanner looks ahead for the end of a name where it has the bytes; it may not make a difference. */
+static void names_that_almost_are_known_ones_are_not(void **state)
+{
+#define FAR "Z: 0123456789012345678901234567890123456789\r\n\r\n"
+	REQ("GET / HTTP/1.1\r\nConte\nUpgrad\r\nUpgrade  :tcp\r\n" FAR,
+	    "GET / HTTP/1.1|Conte=|Upgrad=|Upgrade=tcp"
+	    "|Z=0123456789012345678901234567890123456789 ; done +upgrade +tcp +lf");
+	REQ("GET / HTTP/1.1\r\nConnection x: close\r\nContent-Le:3:5:\r\nSec-WebSocket: "
+	    "a:b:c:d:e\r\n" FAR,
+	    "GET / HTTP/1.1|Connection x=close|Content-Le=3:5:|Sec-WebSocket=a:b:c:d:e"
+	    "|Z=0123456789012345678901234567890123456789 ; done");
+	REQ("GET / HTTP/1.1\r\nExpect     :100-continue\r\nc:::::::::::::::::::::\r\n" FAR,
+	    "GET / HTTP/1.1|Expect=100-continue|c=::::::::::::::::::::"
+	    "|Z=0123456789012345678901234567890123456789 ; done +expect");
+	REQ("GET / HTTP/1.1\r\nC\0" FAR, "GET / HTTP/1.1 ; bad 17 error 5");
+	REQ("GET / HTTP/1.1\r\nContent-Encoding\r\nContent-Length:4\r\nTransfer-Encoding \r\n" FAR,
+	    "GET / HTTP/1.1|Content-Encoding=|Content-Length=4|Transfer-Encoding="
+	    "|Z=0123456789012345678901234567890123456789 ; done +length +te +conflict "
+	    "+encoding");
+#undef FAR
+}
+
 static void the_fields_of_a_websocket_handshake_are_noticed(void **state)
 {
 	REQ("GET / HTTP/1.1\r\nSec-WebSocket-Key: k\r\nsec-websocket-version: 13\r\n\r\n",
@@ -497,6 +519,7 @@ int main(void)
 		cmocka_unit_test(a_line_without_a_version_is_the_whole_of_an_old_request),
 		cmocka_unit_test(the_tokens_of_an_upgrade_are_recognised),
 		cmocka_unit_test(the_options_of_a_connection_are_a_list),
+		cmocka_unit_test(names_that_almost_are_known_ones_are_not),
 		cmocka_unit_test(the_fields_of_a_websocket_handshake_are_noticed),
 		cmocka_unit_test(lengths_that_agree_are_one_and_others_are_a_conflict),
 		cmocka_unit_test(only_the_last_transfer_coding_makes_a_body_chunked),
