@@ -4,6 +4,7 @@
 import glob
 import json
 import os
+import resource
 import shutil
 import stat
 import subprocess
@@ -17,9 +18,12 @@ MANY = 3000  # exchanges; their records take more than a megabyte
 NOBODY = 65534
 
 
+# Mounts of its own for a child, with or without being root.
+UNSHARE = ["unshare", "-m" if os.getuid() == 0 else "-rm"]
+
+
 def can_mount():
-    """May a child of ours mount a file system of its own?"""
-    return subprocess.run(["unshare", "-m", "mount", "-t", "tmpfs", "none", "/mnt"], check=False,
+    return subprocess.run(UNSHARE + ["mount", "-t", "tmpfs", "none", "/mnt"], check=False,
                           stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
                           stderr=subprocess.DEVNULL).returncode == 0
 
@@ -63,10 +67,10 @@ class Full(DiskCase):
         self.env["SHAKEDOWN_TRACE"] = os.path.join(place, "server.trace")
         preload = self.env.pop("LD_PRELOAD")
         server, port = self.serve(
-            command=["unshare", "-m", "sh", "-c",
-                     'mount -t tmpfs -o "$1" none "$2" && cd "$2" && eval "$3" && '
-                     'LD_PRELOAD="$4" exec "$5"', "sh", mount_options, place, before, preload,
-                     counter.VICTIM], **options)
+            command=UNSHARE + ["sh", "-c",
+                               'mount -t tmpfs -o "$1" none "$2" && cd "$2" && eval "$3" && '
+                               'LD_PRELOAD="$4" exec "$5"', "sh", mount_options, place, before,
+                               preload, counter.VICTIM], **options)
         return server, port, "/proc/%d/root%s" % (server.pid, self.env["SHAKEDOWN_TRACE"])
 
     def test_a_disk_that_fills_up_stops_the_recording_and_not_the_server(self):
@@ -97,6 +101,24 @@ class Full(DiskCase):
 
     def test_a_read_only_disk_does_not_hurt_the_server(self):
         self.serve_on("ro,size=1m,mode=755")
+
+
+class Limits(DiskCase):
+    """Limits of the process that the trace runs into before the server does."""
+
+    def serve_within(self, limit, most, exchanges=MANY):
+        self.serve(exchanges, preexec_fn=lambda: resource.setrlimit(limit, (most, most)))
+
+    def test_a_limit_on_the_size_of_files_does_not_kill_the_server(self):
+        for most in (0, 4096, 1 << 20, 6 << 20):
+            with self.subTest(most=most):
+                self.serve_within(resource.RLIMIT_FSIZE, most)
+
+    def test_a_limit_on_memory_does_not_hurt_the_server(self):
+        self.serve_within(resource.RLIMIT_AS, 64 << 20)
+
+    def test_a_limit_on_descriptors_does_not_hurt_the_server(self):
+        self.serve_within(resource.RLIMIT_NOFILE, 5)
 
 
 class Place(DiskCase):
