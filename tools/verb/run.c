@@ -194,7 +194,8 @@ static void say_no_trace(const struct launch_job *job, const struct verdict *v)
 	else if (job->loaded)
 		complain("blind: no socket call was seen (the library was loaded, but no process "
 			 "that "
-			 "had it listened, accepted or connected)");
+			 "had it listened, accepted or connected); a static or Go server behind a "
+			 "script goes unseen: 'shakedown doctor PROGRAM' judges one");
 	else if (job->load_unknown)
 		complain(
 			"blind: no trace was written, and whether the library was loaded cannot be "
