@@ -92,6 +92,19 @@ static inline void tracefile_data(struct tracefile *t, uint32_t conn, enum dir d
 	trace_publish(&r->rec);
 }
 
+static inline void tracefile_text(struct tracefile *t, uint32_t conn, const void *bytes, size_t n)
+{
+	struct trace_text *r = tracefile_add(t, TRACE_TEXT, sizeof(*r) + CORE_ALIGN8(n));
+
+	r->t_ns = t->now;
+	r->conn = conn;
+	r->tid = t->h->pid;
+	r->fd = 2;
+	r->len = (uint32_t)n;
+	memcpy(r + 1, bytes, n);
+	trace_publish(&r->rec);
+}
+
 static inline void tracefile_close(struct tracefile *t, uint32_t conn)
 {
 	struct trace_close *r = tracefile_add(t, TRACE_CLOSE, sizeof(*r));
