@@ -19,28 +19,26 @@ static uint32_t mix(unsigned round, uint32_t b, uint32_t c, uint32_t d)
 	return b ^ c ^ d;
 }
 
-/* Word t of the schedule; w keeps the last 16 as a ring. */
-static uint32_t schedule(uint32_t w[16], const uint8_t in[64], unsigned t)
+static uint32_t load_be32(const uint8_t *p)
 {
-	if (t < 16)
-		w[t] = (uint32_t)in[4 * t] << 24 | (uint32_t)in[4 * t + 1] << 16 |
-		       (uint32_t)in[4 * t + 2] << 8 | in[4 * t + 3];
-	else
-		w[t & 15] =
-			rotate(w[(t - 3) & 15] ^ w[(t - 8) & 15] ^ w[(t - 14) & 15] ^ w[t & 15], 1);
-	return w[t & 15];
+	return (uint32_t)p[0] << 24 | (uint32_t)p[1] << 16 | (uint32_t)p[2] << 8 | p[3];
 }
 
 static void sha1_block(uint32_t state[5], const uint8_t in[64])
 {
 	static const uint32_t constant[4] = {0x5a827999, 0x6ed9eba1, 0x8f1bbcdc, 0xca62c1d6};
 	uint32_t a = state[0], b = state[1], c = state[2], d = state[3], e = state[4];
-	uint32_t w[16];
+	uint32_t w[16]; /* the last 16 words of the schedule, a ring */
 
+	for (unsigned t = 0; t < 16; t++)
+		w[t] = load_be32(in + 4 * t);
 	for (unsigned t = 0; t < 80; t++) {
-		uint32_t x = rotate(a, 5) + mix(t / 20, b, c, d) + e + schedule(w, in, t) +
-			     constant[t / 20];
+		uint32_t *word = &w[t & 15], x;
 
+		if (t >= 16)
+			*word = rotate(w[(t - 3) & 15] ^ w[(t - 8) & 15] ^ w[(t - 14) & 15] ^ *word,
+				       1);
+		x = rotate(a, 5) + mix(t / 20, b, c, d) + e + *word + constant[t / 20];
 		e = d;
 		d = c;
 		c = rotate(b, 30);
