@@ -96,14 +96,6 @@ static void print_result(const char *name, long ret, int err)
 		print_result(#name, ret_, errno); \
 		ret_;                             \
 	})
-/* The same for results that differ from run to run: only their sign. */
-#define SIGN(name, args)                                                 \
-	({                                                               \
-		errno = SENTINEL;                                        \
-		long ret_ = (long)p_##name args;                         \
-		print_result(#name " sign", ret_ > 0 ? 1 : ret_, errno); \
-		ret_;                                                    \
-	})
 /* A new descriptor, closed at once. */
 #define OPENS(name, args)                       \
 	do {                                    \
