@@ -33,8 +33,8 @@ enum phase {
 const char *phase_name(enum phase p);			 /* never NULL */
 bool phase_from_name(struct span name, enum phase *ret); /* kebab-case */
 
-/* What the machine tells its sink.  START, EARLY, FRAME, STRAY, UNASKED: off is the first byte.
- * READY, END, SWITCHED, PREFIX: off is one past the last byte.  BAD_*: off is the offending byte.
+/* What the machine tells its sink.  START, EARLY, FRAME, STRAY, UNASKED, SET_ASIDE, BLIND: off is the
+ * first byte (SET_ASIDE after a switch: the first behind the 101).  READY, END, SWITCHED, PREFIX: off is one past the last byte.  BAD_*: off is the offending byte.
  * When bytes both change the phase and mean something, PHASE_CHANGE is told first. */
 enum phase_what {
 	PHASE_CHANGE,	      /* phase is the new one; off is its first byte in dir */

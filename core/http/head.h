@@ -112,7 +112,7 @@ struct http_head {
 	uint32_t part_start;
 	uint32_t part_end; /* end of the last byte of the part that is not OWS */
 	uint8_t step;
-	uint8_t field;	  /* which known field this line is, 0 for none */
+	uint8_t field;	  /* which known field this line is (scan.h) */
 	uint8_t match_lo; /* candidates of the known-word match: [lo, hi) */
 	uint8_t match_hi;
 	uint8_t match_pos;
