@@ -200,13 +200,16 @@ static void scan_table(struct builder *b)
 
 	for (uint32_t i = 0; i < n; i++) {
 		struct slot *s;
+		uint32_t slot;
 
 		row = trace_connection_at(b->img->file, b->img->len, i);
 		if (!row)
 			break;
 		if (!row->id || !(row->flags & (TRACE_CONN_EOF | TRACE_CONN_RECORDED)))
 			continue;
-		s = &b->slot[slot_of(b, row->id)];
+		/* In a step of its own: a connection without records yet makes the array grow. */
+		slot = slot_of(b, row->id);
+		s = &b->slot[slot];
 		s->row = row;
 		if (row->flags & TRACE_CONN_EOF)
 			s->flags |= SLOT_EOF;
