@@ -53,12 +53,16 @@ static const struct link_map *first_library(void)
 	const Elf64_Phdr *headers = program_headers(&count);
 	const Elf64_Dyn *dynamic = NULL;
 	Elf64_Addr base = 0;
+	bool placed = false;
 
 	for (unsigned long i = 0; headers && i < count; i++) {
-		if (headers[i].p_type == PT_PHDR)
+		if (headers[i].p_type == PT_PHDR) {
 			base = (Elf64_Addr)headers - headers[i].p_vaddr;
+			placed = true;
+		}
 	}
-	for (unsigned long i = 0; headers && i < count; i++) {
+	/* Without PT_PHDR the program is the loader itself (ld.so PROGRAM), placed we know not where. */
+	for (unsigned long i = 0; placed && i < count; i++) {
 		if (headers[i].p_type == PT_DYNAMIC)
 			dynamic = (const Elf64_Dyn *)(base + headers[i].p_vaddr);
 	}

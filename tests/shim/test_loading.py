@@ -52,6 +52,11 @@ class Loading(unittest.TestCase):
         program = programs.build("memory.c", "-static", "-lpthread", name="memory-static")
         self.assertEqual(self.run_both(program), "echo\n")
 
+    def test_a_program_started_by_naming_the_loader_runs_as_before(self):
+        loader = next(p for p in ("/lib64/ld-linux-x86-64.so.2", "/lib/ld-musl-x86_64.so.1")
+                      if os.path.exists(p))
+        self.assertEqual(self.run_both(loader, "/bin/echo", "started").strip(), "started")
+
     def test_nothing_stays_open(self):
         self.assertEqual(self.run_both("/bin/ls", "/proc/self/fd").split(), ["0", "1", "2", "3"])
 
