@@ -135,7 +135,9 @@ static uint64_t scan_process(struct builder *b, const struct trace_process *p)
 static uint64_t scan_coverage(struct builder *b, const struct trace_coverage *c)
 {
 	if (c->conn) {
-		struct slot *s = &b->slot[slot_of(b, c->conn)];
+		/* In a step of its own, as in scan_table. */
+		uint32_t slot = slot_of(b, c->conn);
+		struct slot *s = &b->slot[slot];
 
 		s->flags |= SLOT_PARTIAL;
 		s->reason = trace_reason_text(c->reasons & -c->reasons);
