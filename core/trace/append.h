@@ -19,8 +19,9 @@
  *             how = trace_switch_begin(h, &range);
  *             if (how == TRACE_SWITCH_READY) {
  *                     ok = range.len == 0, or [off, off + len) of the file was made to read as zero:
- *                          freed = true:  every whole page of it by MADV_REMOVE, the rest by memset
  *                          freed = false: all of it by memset (its pages stay populated)
+ *                          freed = true:  only up to the end of its first page; the rest, freed or
+ *                                         not, at the latest before populate_complete covers it again
  *                     ok ? trace_switch_complete(h, &range, freed) : trace_grow_abandon(h);
  *             }
  *             TRACE_SWITCH_FULL: --keep first; TRACE_LOST_FULL from now on
@@ -42,9 +43,8 @@
 
 enum trace_need {
 	TRACE_NEED_NOTHING = 0,
-	TRACE_NEED_POPULATE =
-		1u << 0, /* the active half is within TRACE_AHEAD of its populated end */
-	TRACE_NEED_SWITCH = 1u << 1, /* the active half is full */
+	TRACE_NEED_POPULATE = 1u << 0, /* TRACE_AHEAD from its populated end */
+	TRACE_NEED_SWITCH = 1u << 1,   /* the active half is full */
 };
 enum {
 	TRACE_AHEAD = 256 * 1024,
@@ -98,7 +98,7 @@ enum trace_switch {
 enum trace_switch trace_switch_begin(struct trace_header *h, struct trace_range *ret);
 
 /* The range reads as zero: make its half the active one.
- *   freed   its whole pages were given back and have to be populated again */
+ *   freed   its whole pages come through populate again before anything is stored in them */
 void trace_switch_complete(struct trace_header *h, const struct trace_range *r, bool freed);
 
 /* Give the try-lock back without having changed anything. */
