@@ -91,6 +91,7 @@ static NOINLINE void seccomp_enters(struct call *c)
 	recorder_process(TRACE_SECCOMP, 0, NULL);
 	recorder_cover(0, TRACE_PARTIAL, TRACE_REASON_SECCOMP);
 	c->flags |= FLAG_QUIET;
+	engine.t_quiet = clock_now();
 	engine.quiet = true;
 }
 

@@ -109,7 +109,7 @@ static void find_place(const char *asked)
 		l.n = (size_t)n - 1;
 		line_add(&l, l.n > 1 ? "/" : "");
 	}
-	if (!line_equal(asked, DEFAULT_PLACE)) {
+	if (asked[0] && !line_equal(asked, DEFAULT_PLACE)) {
 		line_add(&l, asked);
 	} else {
 		n = sys_readlink("/proc/self/exe", exe, sizeof(exe) - 1);

@@ -13,11 +13,14 @@
 #include "shim/engine/stack.h"
 #include "shim/engine/state.h"
 #include "shim/engine/sys.h"
+#include "shim/engine/text.h"
 
 #include <errno.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <sys/ioctl.h>
+
+static uint32_t fd_end; /* descriptors that ever meant a connection end here */
 
 /* What a descriptor means when it means no connection. */
 static uint32_t meaning_of_none(int fd)
@@ -49,6 +52,8 @@ static void assign(const struct call *call, int fd, uint32_t row)
 
 	if ((uint32_t)fd >= engine_fd_limit)
 		return recorder_cover(0, TRACE_PARTIAL, TRACE_REASON_HIGH_FD);
+	if (fd_end <= (uint32_t)fd)
+		fd_end = (uint32_t)fd + 1;
 	old = __atomic_exchange_n(&engine_fds[fd], row, __ATOMIC_ACQ_REL);
 	if (old >= CONN_FIRST)
 		let_go(conn_at(old), call, fd, TRACE_CLOSE_UNSEEN);
@@ -207,8 +212,8 @@ void fd_close_range(const struct call *call)
 
 	if (call->arg[2] & 4) /* CLOSE_RANGE_CLOEXEC closes nothing now */
 		return;
-	if (last >= engine_fd_limit)
-		last = engine_fd_limit - 1;
+	if (last >= fd_end)
+		last = fd_end ? fd_end - 1 : 0;
 	for (uint64_t fd = call->arg[0]; fd <= last; fd++) {
 		if (!engine_tracks((int)fd))
 			continue;
@@ -361,7 +366,8 @@ void fd_forked(void)
 		c->origin = TRACE_INHERITED;
 		c->epoch = 0;
 		c->open_stack = 0;
-		c->owner = 0;
+		/* The thread that forked is the only one left. */
+		c->owner = c->bits & CONN_ATTEMPT ? text_open(clock_thread(), c->id) : 0;
 	}
 	conn_show_all();
 }

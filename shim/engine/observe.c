@@ -456,6 +456,7 @@ static void blind(struct watch *w, const struct phase_event *e)
 	c->bits |= CONN_ASIDE;
 	c->bits &= (uint16_t)~CONN_IN_HEAD;
 	record_cover(c, w->data.fd, pipeline ? TRACE_REASON_PIPELINE : TRACE_REASON_UNSEEN);
+	recorder_cover(0, TRACE_PARTIAL, pipeline ? TRACE_REASON_PIPELINE : TRACE_REASON_UNSEEN);
 }
 
 static void on_event(void *ctx, const struct phase_event *e)
@@ -598,6 +599,7 @@ static __attribute__((noinline)) void finish(struct watch *w, uint64_t end)
 		c->heads = 0;
 	}
 	if ((c->bits & CONN_RECORDING) && (!(c->bits & CONN_LATER) || requests)) {
+		record_ensure_open(c, w->data.fd);
 		if (w->want_stack)
 			w->data.stack = stack_take(now(w));
 		advance(w, end);

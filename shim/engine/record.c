@@ -63,12 +63,12 @@ static __attribute__((noinline)) void ask_address(long nr, int fd, struct trace_
 	}
 }
 
-static __attribute__((noinline)) void write_open(struct conn *c, int fd)
+static __attribute__((noinline)) bool write_open(struct conn *c, int fd)
 {
 	struct trace_open *r = recorder_begin(TRACE_OPEN, sizeof(*r));
 
 	if (!r)
-		return;
+		return false;
 	r->t_ns = c->t_open;
 	r->cookie = c->cookie;
 	r->stack = c->open_stack;
@@ -85,16 +85,15 @@ static __attribute__((noinline)) void write_open(struct conn *c, int fd)
 		ask_address(SYS_getsockname, fd, &r->local);
 	}
 	trace_publish(&r->rec);
+	return true;
 }
 
 void record_ensure_open(struct conn *c, int fd)
 {
 	uint32_t epoch = (uint32_t)recorder_epoch();
 
-	if (c->epoch == epoch)
-		return;
-	c->epoch = epoch;
-	write_open(c, fd);
+	if (c->epoch != epoch && write_open(c, fd))
+		c->epoch = epoch;
 }
 
 /* ---- DATA ---- */
@@ -169,7 +168,6 @@ void record_data(struct conn *c, const struct data *d, struct gather *g)
 	size_t size = sizeof(struct trace_data);
 	struct trace_data *r;
 
-	record_ensure_open(c, d->fd);
 	for (unsigned i = 0; i < d->runs; i++)
 		size += sizeof(struct trace_segment) + CORE_ALIGN8((size_t)d->run[i].len);
 	r = recorder_begin(TRACE_DATA, size);

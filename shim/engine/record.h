@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
  * record: the records of one connection.  Each makes sure that an OPEN record of the connection lies
- * in the current half first.  t is CLOCK_MONOTONIC, stack an id of stack_take or 0.
+ * in the current half first, but for record_data, whose callers do.  t is CLOCK_MONOTONIC, stack an
+ * id of stack_take or 0.
  */
 #ifndef SHIM_ENGINE_RECORD_H
 #define SHIM_ENGINE_RECORD_H

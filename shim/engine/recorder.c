@@ -320,15 +320,24 @@ static struct trace_header *create(void *at)
 
 bool recorder_open(void)
 {
-	if (recorder_header)
+	struct trace_header *h = recorder_header;
+
+	if (h) {
+		/* So that the first records find room without waiting for each other. */
+		if (!h->half[0].populated && !rec.full && !engine.quiet)
+			grow(h);
 		return true;
+	}
 	if (engine.quiet || rec.tries >= TRIES)
 		return false;
 	if (__atomic_exchange_n(&rec.creating, 1, __ATOMIC_ACQUIRE))
 		return false;
 	if (!recorder_header) {
 		rec.tries++;
-		if (!create(NULL) && rec.tries == TRIES)
+		h = create(NULL);
+		if (h)
+			grow(h);
+		else if (rec.tries == TRIES)
 			engine_stop(TRACE_REASON_PLACE);
 	}
 	__atomic_store_n(&rec.creating, 0, __ATOMIC_RELEASE);

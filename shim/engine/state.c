@@ -96,7 +96,15 @@ void engine_forked(void)
 {
 	uint32_t parent = engine.pid;
 
-	if (!engine.active || engine.pid == sys_getpid())
+	if (!engine.active)
+		return;
+	if (engine.quiet) { /* nothing may be asked or created, and the parent's file is not ours */
+		recorder_header = NULL;
+		engine.active = false;
+		engine_fd_limit = 0;
+		return;
+	}
+	if (engine.pid == sys_getpid())
 		return;
 	engine.pid = sys_getpid();
 	engine.parent = parent;
@@ -117,11 +125,12 @@ void engine_end(int status)
 {
 	struct trace_header *h = recorder_header;
 
-	if (!engine.active || !h || h->ended || engine_is_stranger())
+	if (!engine.active || !h || h->ended || (!engine.quiet && engine_is_stranger()))
 		return;
-	recorder_process(TRACE_EXITED, status, NULL);
+	if (!engine.quiet)
+		recorder_process(TRACE_EXITED, status, NULL);
 	h->exit_code = status;
-	h->t_end = clock_now();
+	h->t_end = engine.quiet ? engine.t_quiet : clock_now();
 	__atomic_store_n(&h->ended, 1, __ATOMIC_RELEASE);
 }
 

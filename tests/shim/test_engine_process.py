@@ -15,8 +15,8 @@ UPGRADE = "head(c)\nc.sendall(SWITCH)\nc.close()\n"
 # A filter that lets the process do what it does itself and kills it for what only the engine does.
 SECCOMP = r"""
 libc = ctypes.CDLL(None, use_errno=True)
-forbidden = [55, 310, 28, 186, 228, 52, 51, 257, 72, 16]  # getsockopt, process_vm_readv, madvise,
-# gettid, clock_gettime, getpeername, getsockname, openat, fcntl, ioctl
+forbidden = [55, 310, 28, 186, 228, 52, 51, 257, 16, 39]  # getsockopt, process_vm_readv, madvise,
+# gettid, clock_gettime, getpeername, getsockname, openat, ioctl, getpid
 prog = struct.pack("HBBI", 0x20, 0, 0, 0)
 for i, nr in enumerate(forbidden):
     prog += struct.pack("HBBI", 0x15, len(forbidden) - i, 0, nr)
@@ -108,7 +108,9 @@ class Processes(EngineCase):
         self.start(SECCOMP + ONE + "head(c)\nc.sendall(SWITCH)\ns.setblocking(True)\nlock_in()\n"
                    "os.write(c.fileno(), b'\\x81\\x02hi')\nos.close(c.fileno())\n"
                    "import _socket\nfd, _ = _socket.socket._accept(s)\n"
-                   "os.read(fd, 999)\nos.write(fd, SWITCH)\nos.close(fd)\nos._exit(0)\n")
+                   "os.read(fd, 999)\nos.write(fd, SWITCH)\nos.close(fd)\n"
+                   "if os.fork() == 0:\n    os._exit(0)\n"
+                   "os.wait()\nos._exit(0)\n")
         c = self.connect()
         c.sendall(REQUEST)
         until_end(c)
