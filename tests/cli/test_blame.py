@@ -93,6 +93,21 @@ class WhileItHangs(Blame):
                                victim.line_of(BODY), *args)
 
 
+class InAnotherProcess(Blame):
+    def test_a_forking_server_is_compared_with_the_healthy_upgrade_of_another_child(self):
+        with victim.serving(None, "fork") as server:
+            victim.healthy(server)
+            for how in ("after", "reject", "wrong"):
+                victim.spoil(server, how)
+            server.terminate()
+            for how, finding, function, marker in (
+                    ("after", "http-after-101", "metrics", AFTER),
+                    ("reject", "upgrade-rejected", "auth", REJECT),
+                    ("wrong", "bad-accept", "upgrade", WRONG)):
+                _, reason = self.is_blamed(server.trace, how, finding, function, victim.line_of(marker))
+                self.assertIsNone(reason)
+
+
 class WithoutAHealthyUpgrade(Blame):
     def test_the_middleware_is_named_but_less_certain(self):
         for spoil, finding, function, marker in (("reject", "upgrade-rejected", "auth", REJECT),

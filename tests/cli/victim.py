@@ -107,8 +107,8 @@ def record(server):
 
 
 @contextlib.contextmanager
-def serving(binary=None, **options):
-    with Server([binary or program(), "{port}"], free_port(), **options) as server:
+def serving(binary=None, *args, **options):
+    with Server([binary or program(), "{port}", *args], free_port(), **options) as server:
         yield server
 
 

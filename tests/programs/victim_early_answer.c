@@ -3,7 +3,7 @@
  * A small WebSocket echo server with a chain of middlewares, some of which can be told to spoil the
  * upgrade.  It is what `make demo` watches, and what the tests of blame accuse.
  *
- *     victim_early_answer PORT
+ *     victim_early_answer PORT [fork]
  *
  *     /ws                  healthy: 101, echo, Close
  *     /ws?spoil=reject     auth refuses the upgrade with 401
@@ -15,7 +15,8 @@
  *     /ws?spoil=wrong      the handshake itself sends a wrong Sec-WebSocket-Accept
  *     anything else        200 with a short text
  *
- * One thread, one connection at a time: the accept loop is on every stack.  Built at -O2 without
+ * One thread, one connection at a time: the accept loop is on every stack.  With fork each connection is
+ * served by a child of its own.  Built at -O2 without
  * frame pointers.  It serves loopback clients of tests: errors end the connection, nothing more.
  */
 #include <arpa/inet.h>
@@ -344,13 +345,27 @@ static void serve(int fd)
 	close(fd);
 }
 
-__attribute__((noinline)) static void accept_loop(int listener)
+/* In the child of a forking server, or in the one process there is. */
+static void serve_somewhere(int fd, bool forks)
+{
+	pid_t child = forks ? fork() : 0;
+
+	if (child != 0) {
+		close(fd);
+		return;
+	}
+	serve(fd);
+	if (forks)
+		exit(0);
+}
+
+__attribute__((noinline)) static void accept_loop(int listener, bool forks)
 {
 	for (;;) {
 		int fd = accept(listener, NULL, NULL);
 
 		if (fd >= 0)
-			serve(fd);
+			serve_somewhere(fd, forks);
 	}
 }
 
@@ -360,11 +375,12 @@ int main(int argc, char **argv)
 				      .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
 	int listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0), one = 1;
 
-	if (argc != 2) {
-		fprintf(stderr, "usage: %s PORT\n", argv[0]);
+	if (argc < 2 || argc > 3) {
+		fprintf(stderr, "usage: %s PORT [fork]\n", argv[0]);
 		return 2;
 	}
 	signal(SIGPIPE, SIG_IGN);
+	signal(SIGCHLD, SIG_IGN); /* children are reaped by the kernel */
 	address.sin_port = htons((uint16_t)atoi(argv[1]));
 	setsockopt(listener, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one));
 	if (bind(listener, (struct sockaddr *)&address, sizeof(address)) < 0 ||
@@ -372,6 +388,6 @@ int main(int argc, char **argv)
 		perror(argv[0]);
 		return 1;
 	}
-	accept_loop(listener);
+	accept_loop(listener, argc == 3 && strcmp(argv[2], "fork") == 0);
 	return 0;
 }
