@@ -19,6 +19,8 @@ ROUNDS = 1000
 RECORDS = 120  # killed at the latest after this many records
 SPIN = 20000  # some ten microseconds: to the middle of a record and between two of them
 EXCHANGES = 400  # what a client tries at most
+SMALL = 4919296  # bytes of the smallest trace: two halves of 256 KiB behind the tables
+LAPS = 4000  # exchanges; they fill it many times
 STARTS = 100  # kills within the first moments of a process...
 START = 0.008  # ...seconds
 REPORTS = 25  # rounds whose trace is also read by the command
@@ -88,6 +90,26 @@ class Killed(unittest.TestCase):
         # The kills did not all come before the first record.
         self.assertGreater(published, ROUNDS * RECORDS // 4)
         self.assertGreater(confirmed, ROUNDS)
+
+    def test_a_flight_recorder_that_went_round_keeps_the_last_exchanges_whole(self):
+        trace = self.env["SHAKEDOWN_TRACE"] = os.path.join(self.dir, "server.trace")
+        self.env["SHAKEDOWN_MAX_TRACE"] = str(SMALL)
+        server, port = counter.start(self.env)
+        try:
+            for number in range(LAPS):
+                self.assertTrue(counter.exchange(port, number))
+        finally:
+            counter.stop(server)
+        out = shakedown("report", trace, "--format", "json", "--all")
+        self.assertEqual(out.returncode, 0, out.stderr)
+        process, = json.loads(out.stdout)["processes"]
+        paths = [x["path"] for x in process["exchanges"]]
+        first = LAPS - len(paths)
+        self.assertEqual(paths, ["/ws/%d" % i for i in range(first, LAPS)])
+        self.assertGreater(first, 0)  # something was thrown away...
+        self.assertGreater(len(paths), LAPS // 20)  # ...and about a half is left
+        self.assertEqual(process["lost"], 0)
+        self.assertTrue(all(x["outcome"] == "upgraded" for x in process["exchanges"]))
 
     def test_a_kill_while_the_trace_is_being_created_leaves_a_folder_that_opens(self):
         seed = int(os.environ.get("SEED", random.randrange(1 << 32)))
