@@ -14,6 +14,24 @@
 
 #include "core/trace/layout.h"
 
+/* As dladdr fills it in glibc and musl. */
+struct start_place {
+	const char *path;
+	void *base;
+	const char *symbol;
+	void *address;
+};
+
+/* Our path as the loader knows it, NULL when nobody tells. */
+static const char *find_self(void)
+{
+	static struct start_place place;
+	int (*find)(const void *, struct start_place *) =
+		(int (*)(const void *, struct start_place *))libc_global("dladdr");
+
+	return find ? (find(&place, &place) ? place.path : NULL) : loaded_self();
+}
+
 /* glibc hands the arguments of main to constructors; musl hands nothing, but has set environ. */
 static char **find_environ(char **envp)
 {
@@ -58,6 +76,7 @@ __attribute__((constructor(101))) static void start(int argc, char **argv, char 
 
 	/* Look-ups come first: filling the table takes away the errors they leave. */
 	char **environ = find_environ(envp);
+	const char *self = find_self();
 
 	tell_at_exit();
 	libc_next_fill();
@@ -66,7 +85,7 @@ __attribute__((constructor(101))) static void start(int argc, char **argv, char 
 			say(problem);
 		return;
 	}
-	libc_environ_start(environ, loaded_self());
+	libc_environ_start(environ, self);
 	libc_syscall_start();
 }
 

@@ -57,6 +57,18 @@ class Loading(unittest.TestCase):
                       if os.path.exists(p))
         self.assertEqual(self.run_both(loader, "/bin/echo", "started").strip(), "started")
 
+    def test_a_program_that_the_loader_was_asked_to_run_is_watched_as_well(self):
+        with tempfile.TemporaryDirectory() as folder:
+            for cc, loader in (("gcc", "/lib64/ld-linux-x86-64.so.2"),
+                               ("musl-gcc", "/lib/ld-musl-x86_64.so.1")):
+                program = programs.build("life.c", "-lpthread", "-Wno-unused-result", cc=cc,
+                                         name="life-" + cc)
+                env = programs.environment(LIB, SHAKEDOWN_TRACE=os.path.join(folder, "t"))
+                for words in ([program, "show"], [program, "run", program, "show"]):
+                    done = programs.run(loader, *words, env=env, cwd=folder)
+                    self.assertEqual((done.returncode, done.stdout[:10]), (0, " mapped 1\n"),
+                                     (loader, words, done.stderr))
+
     def test_nothing_stays_open(self):
         self.assertEqual(self.run_both("/bin/ls", "/proc/self/fd").split(), ["0", "1", "2", "3"])
 
