@@ -417,6 +417,35 @@ static void a_trace_cut_off_anywhere_gives_what_is_left(void **state)
 	replay_done(&img);
 }
 
+/* The table says so first, the record follows: a live trace can be read in between.  Every row of the
+ * table, because the reader's own array moves only now and then. */
+static void an_open_connection_without_a_record_yet_does_no_harm(void **state)
+{
+	struct image img = play(waiting);
+	struct trace_header *h = header_of(&img);
+	struct trace_set *s;
+
+	(void)state;
+	h->ended = 0;
+	for (uint32_t i = 0; i < TRACE_CONNECTIONS; i++) {
+		struct trace_connection *row =
+			(struct trace_connection *)(uintptr_t)trace_connection_at(img.file, img.len,
+										  i);
+
+		assert_non_null(row);
+		row->id = 100 + i;
+		row->flags = TRACE_CONN_RECORDED;
+	}
+	save(&img, "a.trace", 0);
+	memset((uint8_t *)h + h->data_off, 0, h->half[0].cursor);
+	save(&img, "b.trace", 0);
+	s = load();
+	assert_int_equal(s->images, 2);
+	assert_int_equal(s->skipped, 0);
+	trace_set_free(s);
+	replay_done(&img);
+}
+
 int main(void)
 {
 #define IN_FOLDER(test) cmocka_unit_test_setup_teardown(test, make_folder, remove_folder)
@@ -435,6 +464,7 @@ int main(void)
 		cmocka_unit_test(a_log_line_without_an_owner_goes_to_its_neighbours),
 		cmocka_unit_test(no_damage_to_a_trace_harms_the_reader),
 		cmocka_unit_test(a_trace_cut_off_anywhere_gives_what_is_left),
+		IN_FOLDER(an_open_connection_without_a_record_yet_does_no_harm),
 	};
 
 	finding_options_default(&options);
