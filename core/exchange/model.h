@@ -146,6 +146,7 @@ struct connection {
 	uint64_t rx_end, tx_end; /* bytes moved in all */
 	uint64_t t_open;
 	uint64_t spoke_first;	/* bytes of the answering side, not recorded, before the first request */
+	bool held;		/* the process's own table says it is open */
 	bool overlapped;	/* some event has EVENT_OVERLAP */
 	bool texts;		/* some event is EVENT_TEXT */
 	bool shared;		/* another process may hold a copy (fork while open): closing proves

@@ -253,8 +253,9 @@ void rule_RELAY_ORPHAN(struct detect *d)
 	const struct event *close;
 	struct finding *f;
 
-	if (!other || !x || !is_101(x) || d->c->ev_close != MODEL_NONE ||
-	    other->ev_close == MODEL_NONE || d->p->closes_unseen || d->c->shared || other->shared)
+	if (!other || !x || !is_101(x) || !d->whole || other->partial ||
+	    d->c->ev_close != MODEL_NONE || other->ev_close == MODEL_NONE || d->p->closes_unseen ||
+	    d->c->shared || other->shared)
 		return;
 	close = &other->event[other->ev_close];
 	if (close->close_how != CLOSE_CALL || since(close->t_ns, d->p->t_end) < d->o->orphan_ns)

@@ -502,7 +502,7 @@ void rule_CLOSE_WAIT_HELD(struct detect *d)
 	uint64_t from, until = d->p->t_end;
 	struct finding *f;
 
-	if (d->ev_peer == MODEL_NONE || d->p->closes_unseen ||
+	if (d->ev_peer == MODEL_NONE || d->p->closes_unseen || (!d->whole && !c->held) ||
 	    (close && close->close_how != CLOSE_EXIT))
 		return;
 	from = d->t_peer > last_written(c) ? d->t_peer : last_written(c);

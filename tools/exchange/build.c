@@ -342,6 +342,7 @@ static void finish_connection(struct builder *b, struct connection *c, const str
 	struct process *p = &b->img->process;
 
 	c->id = s->id;
+	c->held = s->row != NULL;
 	apply_open(b, c, s);
 	sort_events(c->event, c->events);
 	if (s->row)
