@@ -109,7 +109,8 @@ class Killed(unittest.TestCase):
         self.assertGreater(first, 0)  # something was thrown away...
         self.assertGreater(len(paths), LAPS // 20)  # ...and about a half is left
         self.assertEqual(process["lost"], 0)
-        self.assertTrue(all(x["outcome"] == "upgraded" for x in process["exchanges"]))
+        # The client had the last answer, but its call may not have returned in the server.
+        self.assertEqual({x["outcome"] for x in process["exchanges"][:-1]}, {"upgraded"})
 
     def test_a_kill_while_the_trace_is_being_created_leaves_a_folder_that_opens(self):
         seed = int(os.environ.get("SEED", random.randrange(1 << 32)))
