@@ -60,6 +60,18 @@ static enum dir request_dir(const struct conn *c)
 
 /* ---- what is recorded ---- */
 
+/* The pieces kept for an attempt come before its other bytes: the masker has to see them first. */
+static void flush_pieces(struct watch *w)
+{
+	struct conn *c = w->c;
+
+	if (!c->heads)
+		return;
+	record_late(c);
+	heads_give(c->heads);
+	c->heads = 0;
+}
+
 /* Write what was collected up to end.  Only the last record of a call carries its stack: taking one
  * in the middle of the phase machine would need more of the application's stack than we may use. */
 static __attribute__((noinline)) void flush(struct watch *w, uint64_t end)
@@ -70,6 +82,7 @@ static __attribute__((noinline)) void flush(struct watch *w, uint64_t end)
 		return;
 	d->moved = (uint32_t)(end - d->off);
 	(void)now(w);
+	flush_pieces(w);
 	record_data(w->c, d, &w->copy);
 	d->off = end;
 	d->runs = 0;
@@ -196,13 +209,8 @@ static __attribute__((noinline)) void begin_recording(struct watch *w)
 	set_rule(w, DIR_TX, NO_LIMIT, NO_LIMIT);
 	start_at(w, head);
 	w->mode = RUN_HEAD;
-	if (c->heads) {
-		record_late(c, w->data.fd);
-		heads_give(c->heads);
-		c->heads = 0;
-		if (head < w->base) /* part of it was among them */
-			w->mode = RUN_GO_ON;
-	}
+	if (c->heads && head < w->base) /* part of it is among the pieces kept */
+		w->mode = RUN_GO_ON;
 }
 
 /* ---- requests ---- */
@@ -594,12 +602,13 @@ static __attribute__((noinline)) void finish(struct watch *w, uint64_t end)
 			keep_head(w, end);
 	} else if (w->unasked && !(c->bits & CONN_RECORDING)) {
 		keep_unasked(w, end);
-	} else if (c->heads && requests) {
+	} else if (c->heads && requests && !(c->bits & CONN_RECORDING)) {
 		heads_give(c->heads);
 		c->heads = 0;
 	}
 	if ((c->bits & CONN_RECORDING) && (!(c->bits & CONN_LATER) || requests)) {
 		record_ensure_open(c, w->data.fd);
+		flush_pieces(w);
 		if (w->want_stack)
 			w->data.stack = stack_take(now(w));
 		advance(w, end);

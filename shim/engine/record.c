@@ -214,12 +214,11 @@ static void write_late(struct conn *c, const struct heads_piece *p)
 	trace_publish(&r->rec);
 }
 
-void record_late(struct conn *c, int fd)
+void record_late(struct conn *c)
 {
 	const struct heads_piece *p;
 	uint32_t at = 0;
 
-	record_ensure_open(c, fd);
 	record_start(c, DIR_RX, RUN_HEAD);
 	record_start(c, DIR_TX, RUN_HEAD);
 	while ((p = heads_next(c->heads, &at)))

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
  * record: the records of one connection.  Each makes sure that an OPEN record of the connection lies
- * in the current half first, but for record_data, whose callers do.  t is CLOCK_MONOTONIC, stack an
+ * in the current half first, but for DATA, whose callers do.  t is CLOCK_MONOTONIC, stack an
  * id of stack_take or 0.
  */
 #ifndef SHIM_ENGINE_RECORD_H
@@ -51,7 +51,7 @@ void record_ensure_open(struct conn *c, int fd);
 void record_data(struct conn *c, const struct data *d, struct gather *g);
 
 /* Bytes of the pool of partial heads, as they moved then. */
-void record_late(struct conn *c, int fd);
+void record_late(struct conn *c);
 
 void record_result(struct conn *c, int fd, const struct call *call, enum dir dir,
 		   enum trace_result_what what, int err, uint64_t t, uint64_t stack);
