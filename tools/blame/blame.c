@@ -28,7 +28,8 @@
 #include "tools/blame/symbols.h"
 
 enum {
-	SIBLINGS = 16, /* other images looked at for a healthy switch */
+	SIBLINGS = 16,	    /* other images looked at for a healthy switch */
+	STACKS_SEEN = 1000, /* stacks unwound only to learn who calls whom */
 };
 
 struct cached {
@@ -40,6 +41,7 @@ struct cached {
 struct blamer {
 	const struct image *img;
 	const struct trace_set *set;
+	bool opened; /* the two below: opening files waits for the first stack */
 	struct modules modules;
 	struct unwinder *unwinder;
 	void *cache; /* tsearch tree of struct cached by id */
@@ -76,8 +78,6 @@ struct blamer *blamer_new(const struct image *img, const struct trace_set *set)
 		return NULL;
 	b->img = img;
 	b->set = set;
-	modules_init(&b->modules, img);
-	b->unwinder = unwinder_new(&b->modules);
 	return b;
 }
 
@@ -102,6 +102,15 @@ void blamer_free(struct blamer *b)
 	free(b);
 }
 
+static void open_files(struct blamer *b)
+{
+	if (b->opened)
+		return;
+	b->opened = true;
+	modules_init(&b->modules, b->img);
+	b->unwinder = unwinder_new(&b->modules);
+}
+
 const struct stack *blamer_stack(struct blamer *b, uint64_t id)
 {
 	struct cached *c, **at = tfind(&(struct cached){.id = id}, &b->cache, by_id);
@@ -118,8 +127,10 @@ const struct stack *blamer_stack(struct blamer *b, uint64_t id)
 		free(c);
 		return NULL;
 	}
-	record = id && b->unwinder ? image_stack(b->img, id) : NULL;
-	if (record) {
+	record = id ? image_stack(b->img, id) : NULL;
+	if (record)
+		open_files(b);
+	if (record && b->unwinder) {
 		unwinder_walk(b->unwinder, record, &pcs);
 		c->found = symbols_name(&b->modules, &pcs, &c->stack);
 	}
@@ -214,7 +225,7 @@ static void learn_exchange(struct blamer *b, struct known *k, const struct excha
 static void learn_image(struct blamer *b, struct known *k)
 {
 	const struct process *p = &b->img->process;
-	uint32_t i, j;
+	uint32_t i, j, seen = 0;
 
 	for (i = 0; i < p->connections; i++) {
 		const struct connection *c = &p->connection[i];
@@ -226,10 +237,24 @@ static void learn_image(struct blamer *b, struct known *k)
 				learn_events(b, k, c, j, j + 1, KNOWN_INTAKE);
 		for (j = 0; j < c->exchanges; j++)
 			learn_exchange(b, k, &c->exchange[j]);
-		for (j = 0; j < c->events; j++)
-			if (c->event[j].stack && known_take(k, c->event[j].stack, KNOWN_SEEN))
+		for (j = 0; j < c->events && seen < STACKS_SEEN; j++)
+			if (c->event[j].stack && known_take(k, c->event[j].stack, KNOWN_SEEN)) {
 				known_add(k, blamer_stack(b, c->event[j].stack), KNOWN_SEEN);
+				seen++;
+			}
 	}
+}
+
+static bool has_upgraded(const struct process *p)
+{
+	uint32_t i, j;
+
+	for (i = 0; i < p->connections; i++)
+		for (j = 0; j < p->connection[i].exchanges; j++)
+			if (p->connection[i].exchange[j].outcome == OUTCOME_UPGRADED &&
+			    is_healthy(p, &p->connection[i].exchange[j]))
+				return true;
+	return false;
 }
 
 /* A server that forks has its healthy switches in other images of the same program. */
@@ -244,7 +269,8 @@ static void learn_siblings(struct blamer *b)
 		if (other == b->img || known_has(&b->known, KNOWN_SWITCH))
 			continue;
 		if (strncmp(other->header->exe, b->img->header->exe, sizeof(other->header->exe)) !=
-		    0)
+			    0 ||
+		    !has_upgraded(&other->process))
 			continue;
 		s = blamer_new(other, NULL);
 		if (!s)
