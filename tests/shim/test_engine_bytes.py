@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """What of the bytes is recorded, and what is not."""
 
+import random
 import unittest
 
 import tracefile
@@ -83,6 +84,41 @@ class Bytes(EngineCase):
         for r in rx:
             self.assertEqual(r.off, at)
             at += r.moved
+
+    def test_frames_whole_and_split_in_any_mix_of_calls_keep_all_their_headers(self):
+        dice = random.Random(7)
+        frames = [client_frame(dice.choice((1, 2, 9, 10)), b"p" * dice.choice((0, 1, 5, 90)))
+                  for _ in range(400)]
+        headers = b"".join(f[:6] for f in frames)
+        stream, at, parts = b"".join(frames), 0, []
+        while at < len(stream):
+            ends = dice.random() < 0.7  # most calls carry whole frames, as most do
+            n = next(e for e in self.ends(frames) if e > at) - at if ends else dice.randrange(1, 40)
+            parts.append(stream[at:at + n])
+            at += len(parts[-1])
+        self.start(ONE + "head(c)\nc.sendall(SWITCH)\nb = bytearray(300)\nfor i in range(%d):\n"
+                   "    say(len(c.recv(300)) if i %% 3 else c.recvmsg_into([b])[0])\n"
+                   "c.sendall(b'\\x81\\x01a')\nc.sendall(b'HTTP/1.1 400 no')\nc.recv(99)\n" % len(parts))
+        c = self.connect()
+        c.sendall(REQUEST)
+        read_all(c, 129)
+        for part in parts:
+            c.sendall(part)
+            self.assertEqual(int(self.hear()), len(part))
+        c.sendall(b"\x03\x00 no frame")
+        t = self.end()
+        rx = t.of("data", dir=tracefile.RX)[1:]
+        self.assertEqual([r.moved for r in rx], [len(p) for p in parts] + [11])
+        self.assertEqual(b"".join(r.bytes for r in rx), headers + b"\x03\x00 no frame")
+        self.assertEqual([r.bytes for r in t.of("data", dir=tracefile.TX)[1:]],
+                         [b"\x81\x01", b"HTTP/1.1 400 no"])
+
+    @staticmethod
+    def ends(frames):
+        at = 0
+        for f in frames:
+            at += len(f)
+            yield at
 
     def test_as_much_payload_is_recorded_as_was_asked_for(self):
         self.start(ONE + "head(c)\nc.sendall(SWITCH)\nc.sendall(b'\\x82\\x08ABCDEFGH')\nc.recv(99)\n",
