@@ -22,7 +22,7 @@ BLOCK = re.compile(r"^connection #\d+", re.M)
 
 def blocks(text):
     """The blocks of a text report, each from its rule to the next or to the totals."""
-    text = re.split(r"^(?:plain exchanges|coverage)$", text, maxsplit=1, flags=re.M)[0]
+    text = re.split(r"^(?:plain exchanges|findings|coverage)$", text, maxsplit=1, flags=re.M)[0]
     starts = [m.start() for m in BLOCK.finditer(text)]
     return [text[a:b] for a, b in zip(starts, starts[1:] + [len(text)])]
 
@@ -101,6 +101,12 @@ class WhatItSays(Recorded):
     def test_totals_count_outcomes_and_what_needs_attention(self):
         last = self.report().strip().splitlines()[-1]
         self.assertRegex(last, r"^9 attempts: \d+ upgraded, .*; \d+ need attention$")
+
+    def test_findings_are_counted(self):
+        text = self.report()
+        self.assertRegex(text, r"(?m)^findings$")
+        self.assertRegex(text, r"(?m)^ +2  critical  http-after-101$")
+        self.assertRegex(text, r"(?m)^ +0  error     upgrade-ignored-2xx: 1 beside another$")
 
     def test_plain_exchanges_are_counted_by_path_without_query(self):
         text = self.report()

@@ -18,7 +18,10 @@ enum {
 struct totals {
 	uint64_t attempts, attention;
 	uint64_t outcome[OUTCOME_PENDING + 1];
-	uint64_t severity[SEVERITY_CRITICAL + 1];
+	struct {
+		uint64_t primary, also;
+		enum severity worst;
+	} finding[FINDING_COUNT];
 };
 
 /* An exchange whose block is still to be printed. */
@@ -41,17 +44,21 @@ struct text {
 
 static void count_case(struct text *t, const struct report_case *rc)
 {
-	const struct finding *primary = case_primary(rc);
 	uint32_t i;
 
-	for (i = 0; i < rc->findings; i++)
-		result_add(t->ret, rc->finding[i].severity);
+	for (i = 0; i < rc->findings; i++) {
+		const struct finding *f = &rc->finding[i];
+
+		result_add(t->ret, f->severity);
+		t->totals.finding[f->id].primary += f->primary;
+		t->totals.finding[f->id].also += !f->primary;
+		if (f->severity > t->totals.finding[f->id].worst)
+			t->totals.finding[f->id].worst = f->severity;
+	}
 	if (!rc->x->attempt)
 		return;
 	t->totals.attempts++;
 	t->totals.outcome[rc->x->outcome]++;
-	if (primary)
-		t->totals.severity[primary->severity]++;
 	t->totals.attention += case_needs_attention(rc);
 }
 
@@ -287,6 +294,34 @@ static void write_coverage(struct text *t)
 	fputc('\n', t->page.out);
 }
 
+/* What is found again and again stands out from what happened once. */
+static void write_finding_counts(struct text *t)
+{
+	FILE *out = t->page.out;
+	bool any = false;
+	unsigned i;
+
+	for (i = 0; i < FINDING_COUNT; i++) {
+		enum severity worst = t->totals.finding[i].worst;
+		uint64_t primary = t->totals.finding[i].primary, also = t->totals.finding[i].also;
+
+		if (!primary && !also)
+			continue;
+		if (!any)
+			page_put(&t->page, INK_BOLD, "findings\n");
+		any = true;
+		fprintf(out, "  %10" PRIu64 "  ", primary);
+		page_put(&t->page, page_severity_ink(worst), "%-8s  %s", severity_name(worst),
+			 finding_info((enum finding_id)i)->id);
+		if (also)
+			fprintf(out, "%s%" PRIu64 " beside another", primary ? ", and " : ": ",
+				also);
+		fputc('\n', out);
+	}
+	if (any)
+		fputc('\n', out);
+}
+
 static void write_totals(struct text *t)
 {
 	const struct totals *n = &t->totals;
@@ -345,6 +380,7 @@ static void text_write(FILE *out, struct trace_set *set, const struct report_fil
 	for (i = 0; i < set->images; i++)
 		write_others(&t, &set->image[i]);
 	write_routes(&t);
+	write_finding_counts(&t);
 	write_coverage(&t);
 	write_totals(&t);
 	free(t.later);
