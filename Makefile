@@ -93,6 +93,7 @@ command_json = @printf '{"directory": "%s", "file": "%s", "command": "%s"},\n' '
 
 # Rebuild when the compiler or its flags change.
 $(B)/flags: FORCE
+	@command -v $(CC) >/dev/null || { echo 'no $(CC) here: make deps installs what is missing' >&2; exit 1; }
 	@mkdir -p $(@D)
 	@printf '%s\n' '$(CC) $(subst ',,$(GUEST) $(HOST))' > $@.new
 	@cmp -s $@.new $@ && rm -f $@.new || mv -f $@.new $@
@@ -167,13 +168,12 @@ compile_commands.json: $(GUEST_OBJ) $(CORE_OBJ) $(TOOL_OBJ) $(MAIN_OBJ)
 deps: ## install the Debian packages this project needs (prints them first)
 	@sh mk/deps.sh build test
 
-deps-build:
-	@sh mk/deps.sh build
+deps-demo:
+	@sh mk/deps.sh build demo
 
 # make demo and make test start from a machine with only git and make: packages first, then the rest
 # in a second make, which sees what was installed.
-demo: deps-build ## build, watch a real server through a healthy and a spoiled upgrade, print the report
-	@sh mk/deps.sh demo
+demo: deps-demo ## build, watch a real server through a healthy and a spoiled upgrade, print the report
 	@$(MAKE) --no-print-directory all programs
 	@sh mk/demo.sh
 
@@ -217,4 +217,4 @@ help: ## this list
 -include $(shell find $(B) build/fuzz -name '*.d' 2>/dev/null)
 
 FORCE:
-.PHONY: all links deps deps-build demo test unit programs bench-programs check-sanitizers fuzz bench lint install uninstall clean help FORCE
+.PHONY: all links deps deps-demo demo test unit programs bench-programs check-sanitizers fuzz bench lint install uninstall clean help FORCE
