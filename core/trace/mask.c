@@ -179,7 +179,7 @@ static uint8_t step_protocol(struct mask_state *m, uint8_t c)
 		return c;
 	}
 	if (!m->len) /* quote: this entry is a secret from here on */
-		m->quote = !!(m->bits & BIT_NEXT_SECRET);
+		m->quote = m->wary || m->bits & BIT_NEXT_SECRET;
 	if (!m->quote) {
 		bool named = joint && names_secret(m->hist);
 
@@ -200,6 +200,7 @@ static uint8_t step_protocol(struct mask_state *m, uint8_t c)
 		m->bits |= BIT_NEXT_SECRET;
 	else
 		m->bits &= (uint8_t)~BIT_NEXT_SECRET;
+	m->told |= m->quote;
 	return m->quote ? '*' : c;
 }
 
@@ -337,6 +338,15 @@ void mask_init(struct masker *m, enum mask_kind kind)
 {
 	struct mask_state s = {.line = kind == MASK_HEAD ? LINE_START : LINE_TEXT};
 
+	memcpy(m->state, &s, sizeof(s));
+}
+
+void mask_answer(struct masker *m, const struct masker *request)
+{
+	struct mask_state s = {.line = LINE_START}, asked;
+
+	memcpy(&asked, request->state, sizeof(asked));
+	s.wary = asked.told;
 	memcpy(m->state, &s, sizeof(s));
 }
 

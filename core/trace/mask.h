@@ -26,6 +26,10 @@ struct masker { /* at most 48 bytes; copy it freely */
 
 void mask_init(struct masker *m, enum mask_kind kind);
 
+/* Start the head of an answer to the head that request has just masked: a subprotocol that was a
+ * secret there is one here. */
+void mask_answer(struct masker *m, const struct masker *request);
+
 /* dst and src do not overlap; n bytes each. */
 void mask_copy(struct masker *m, uint8_t *dst, const uint8_t *src, size_t n);
 

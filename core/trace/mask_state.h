@@ -87,6 +87,8 @@ struct mask_state {
 	uint8_t slashes;	 /* how much of :// was seen */
 	uint8_t escape, escaped; /* bytes seen of %xx, its value so far */
 	uint8_t last;		 /* previous byte of a protocol entry */
+	uint8_t told;		 /* a protocol entry was masked */
+	uint8_t wary;		 /* every protocol entry is to be masked */
 };
 _Static_assert(sizeof(struct mask_state) <= sizeof(struct masker), "the state of a masker");
 

@@ -226,6 +226,34 @@ static void bearer_like_protocol_entries_are_masked(void **state)
 	assert_fields(c, CORE_ARRAY_LEN(c));
 }
 
+/* The server chooses the entry that was the token. */
+static void an_answer_does_not_tell_what_its_request_kept_secret(void **state)
+{
+	static const struct {
+		const char *offer, *choice, *kept;
+	} c[] = {
+		{"access_token, s3cr3t", "s3cr3t", "******"},
+		{"access_token, s3cr3t", "access_token", "************"},
+		{"chat, superchat", "chat", "chat"},
+	};
+
+	for (size_t i = 0; i < CORE_ARRAY_LEN(c); i++) {
+		char in[CASE_MAX], want[CASE_MAX];
+		uint8_t got[CASE_MAX] = {0};
+		struct masker request, answer;
+
+		mask_init(&request, MASK_HEAD);
+		snprintf(in, sizeof(in), "GET / HTTP/1.1\r\n" P "%s\r\n\r\n", c[i].offer);
+		mask_copy(&request, got, (const uint8_t *)in, strlen(in));
+		mask_answer(&answer, &request);
+		snprintf(in, sizeof(in), "HTTP/1.1 101 x\r\n" P "%s\r\n\r\n", c[i].choice);
+		snprintf(want, sizeof(want), "HTTP/1.1 101 x\r\n" P "%s\r\n\r\n", c[i].kept);
+		memset(got, 0, sizeof(got));
+		mask_copy(&answer, got, (const uint8_t *)in, strlen(in));
+		assert_string_equal((char *)got, want);
+	}
+}
+
 static void protocol_names_in_use_are_kept(void **state)
 {
 	static const char *const names[] = {
@@ -363,6 +391,7 @@ int main(void)
 		cmocka_unit_test(secret_query_values_of_the_target_are_masked),
 		cmocka_unit_test(urls_in_fields_lose_passwords_and_secret_queries),
 		cmocka_unit_test(bearer_like_protocol_entries_are_masked),
+		cmocka_unit_test(an_answer_does_not_tell_what_its_request_kept_secret),
 		cmocka_unit_test(protocol_names_in_use_are_kept),
 		cmocka_unit_test(what_follows_a_head_is_masked_as_text),
 		cmocka_unit_test(secrets_in_text_are_masked),
