@@ -193,7 +193,8 @@ static void write_routes(struct text *t)
 	if (t->f->conn || t->f->finding || !routes_collect(&r, t->set, NULL))
 		return;
 	if (r.rows) {
-		page_put(&t->page, INK_BOLD, "plain exchanges\n");
+		page_put(&t->page, INK_BOLD, "plain exchanges");
+		fputc('\n', t->page.out);
 		page_put(&t->page, INK_DIM, "  %10s %9s %9s %9s  %-8s%s\n", "count", "p50", "p90",
 			 "p99", "method", "path");
 	}
@@ -286,7 +287,8 @@ static void write_coverage(struct text *t)
 {
 	uint32_t i;
 
-	page_put(&t->page, INK_BOLD, "coverage\n");
+	page_put(&t->page, INK_BOLD, "coverage");
+	fputc('\n', t->page.out);
 	for (i = 0; i < t->set->images; i++)
 		write_process(t, &t->set->image[i]);
 	for (i = 0; i < t->set->skipped; i++)
@@ -307,8 +309,10 @@ static void write_finding_counts(struct text *t)
 
 		if (!primary && !also)
 			continue;
-		if (!any)
-			page_put(&t->page, INK_BOLD, "findings\n");
+		if (!any) {
+			page_put(&t->page, INK_BOLD, "findings");
+			fputc('\n', out);
+		}
 		any = true;
 		fprintf(out, "  %10" PRIu64 "  ", primary);
 		page_put(&t->page, page_severity_ink(worst), "%-8s  %s", severity_name(worst),
