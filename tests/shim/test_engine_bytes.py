@@ -132,10 +132,13 @@ class Bytes(EngineCase):
         self.assertEqual(t.of("data", dir=tracefile.RX)[-1].bytes, b"\x82\x88\0\0\0\0ijkl")
 
     def test_the_reason_of_a_close_frame_is_recorded(self):
-        self.start(ONE + "head(c)\nc.sendall(SWITCH)\nc.sendall(b'\\x88\\x07\\x03\\xf0going')\nc.recv(99)\n")
+        self.start(ONE + "head(c)\nc.sendall(SWITCH)\nc.sendall(b'\\x81\\x01a')\nc.recv(7)\n"
+                   "c.sendall(b'\\x88\\x07\\x03\\xf0going')\nc.recv(99)\n")
         c = self.connect()
         c.sendall(REQUEST)
-        read_all(c, 138)
+        read_all(c, 132)
+        c.sendall(client_frame(1, b"b"))
+        read_all(c, 9)
         c.sendall(client_frame(8, b"\x03\xe8"))
         t = self.end()
         self.assertEqual(t.of("data", dir=tracefile.TX)[-1].bytes, b"\x88\x07\x03\xf0going")

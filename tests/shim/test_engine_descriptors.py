@@ -5,8 +5,9 @@ import socket
 import subprocess
 import unittest
 
+import programs
 import tracefile
-from engine import PLAIN, PYTHON, REQUEST, EngineCase, client_frame, read_all, until_end
+from engine import LIB, PLAIN, PYTHON, REQUEST, EngineCase, client_frame, read_all, until_end
 
 ONE = "c, _ = s.accept()\n"
 
@@ -249,6 +250,27 @@ class Descriptors(EngineCase):
         self.assertEqual([r.bytes[:2] for r in t.of("data", dir=tracefile.TX)], [b"HT", b"\x81\x02"])
         self.assertEqual([r.what for r in t.of("close")], [tracefile.CLOSED])
         self.assertEqual(t.header.coverage, tracefile.FULL)
+
+
+class Through(EngineCase):
+    def test_a_call_seen_twice_through_another_library_is_told_once(self):
+        through = programs.build("through.c", "-shared", "-fPIC", name="libthrough.so")
+        self.start(ONE + "d = socket.socket(fileno=os.dup(c.fileno()))\nhead(c)\nc.send(SWITCH)\n"
+                   "for i in range(3):\n    d.send(c.recv(99))\nc.close()\nd.close()\n",
+                   LD_PRELOAD=LIB + ":" + through)
+        c = self.connect()
+        c.sendall(REQUEST)
+        read_all(c, 129)
+        for _ in range(3):
+            c.sendall(client_frame(1, b"hi"))
+            read_all(c, 8)
+        t = self.end()
+        self.assertEqual([(r.moved, r.flags) for r in t.of("data", dir=tracefile.RX)],
+                         [(len(REQUEST), 0), (8, 0), (8, 0), (8, 0)])
+        self.assertEqual([r.moved for r in t.of("data", dir=tracefile.TX)], [129, 8, 8, 8])
+        self.assertEqual([(r.what, r.left) for r in t.of("close")],
+                         [(tracefile.CLOSED, 1), (tracefile.CLOSED, 0)])
+        self.assertEqual((t.header.opened, t.header.closed, t.header.coverage), (1, 1, tracefile.FULL))
 
 
 class Text(EngineCase):

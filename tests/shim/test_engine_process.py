@@ -159,6 +159,7 @@ class Stacks(EngineCase):
         t = self.upgrades()
         ids = {os.path.basename(m.path): m.build_id for m in t.modules}
         for path in ("/lib/x86_64-linux-gnu/libc.so.6", t.header.library):
+            self.assertTrue(ids[os.path.basename(os.path.realpath(path))])
             notes = subprocess.run(["readelf", "-n", path], capture_output=True, text=True).stdout
             self.assertIn("Build ID: " + ids[os.path.basename(os.path.realpath(path))], notes)
         self.assertTrue(t.header.library.endswith("libshakedown.so"), t.header.library)
@@ -194,6 +195,7 @@ class Trouble(EngineCase):
         self.assertNotIn(b"GET /ws000 ", b"".join(r.bytes for r in t.of("data")))
         opened = {r.conn for r in t.of("open")}
         self.assertTrue({r.conn for r in t.of("data")} <= opened)
+        self.assertEqual({r.padding.strip(b"\0") for r in t.of("data")}, {b""})
         self.assertLessEqual(t.size, 5 << 20)
 
     def test_the_first_events_stay_when_asked_for(self):

@@ -120,13 +120,14 @@ class Trace:
     def _data(b):
         t, off, stack, conn, tid, moved, call, d, _, segments, _ = struct.unpack_from(
             "<QQQIIIHBBII", b, 8)
-        at, segs = 56, []
+        at, segs, padding = 56, [], b""
         for _ in range(segments):
             rel, n = struct.unpack_from("<II", b, at)
             segs.append((rel, b[at + 8:at + 8 + n]))
+            padding += b[at + 8 + n:at + 8 + (n + 7 & ~7)]
             at += 8 + (n + 7 & ~7)
         return Record(t=t, off=off, stack=stack, conn=conn, tid=tid, moved=moved, call=call, dir=d,
-                      segments=segs, bytes=b"".join(s for _, s in segs))
+                      segments=segs, bytes=b"".join(s for _, s in segs), padding=padding)
 
     @staticmethod
     def _result(b):
