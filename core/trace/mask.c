@@ -363,3 +363,25 @@ void mask_copy(struct masker *m, uint8_t *dst, const uint8_t *src, size_t n)
 	}
 	memcpy(m->state, &s, sizeof(s));
 }
+
+/* Can there be a secret?  Most paths have none of these bytes, and every plain exchange has a path. */
+static bool may_hold_secret(const uint8_t *p, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		if (p[i] == '=' || p[i] == ':' || p[i] == '%' || p[i] == 'J' || p[i] == ' ')
+			return true;
+	return false;
+}
+
+void mask_target(uint8_t *dst, const uint8_t *src, size_t n)
+{
+	struct mask_state s = {.line = LINE_REQUEST, .url = 1};
+	struct masker m;
+
+	if (!may_hold_secret(src, n)) {
+		memcpy(dst, src, n);
+		return;
+	}
+	memcpy(m.state, &s, sizeof(s));
+	mask_copy(&m, dst, src, n);
+}

@@ -30,6 +30,9 @@ void mask_init(struct masker *m, enum mask_kind kind);
  * secret there is one here. */
 void mask_answer(struct masker *m, const struct masker *request);
 
+/* Copy a request target, or the path of one, that stands alone. */
+void mask_target(uint8_t *dst, const uint8_t *src, size_t n);
+
 /* dst and src do not overlap; n bytes each. */
 void mask_copy(struct masker *m, uint8_t *dst, const uint8_t *src, size_t n);
 

@@ -184,6 +184,19 @@ static void secret_query_values_of_the_target_are_masked(void **state)
 	}
 }
 
+static void a_target_alone_is_masked_like_that_of_a_request(void **state)
+{
+	static const char in[] = "/ws/eyJhbGci/x;jsessionid=ab?token=cd&x=1";
+	uint8_t got[sizeof(in)] = {0};
+
+	mask_target(got, (const uint8_t *)in, sizeof(in) - 1);
+	assert_string_equal((char *)got, "/ws/ey********;jsessionid=**?token=**&x=1");
+	mask_target(got, (const uint8_t *)"/a;jsessionid=ab?b=c", 20);
+	assert_memory_equal(got, "/a;jsessionid=**?b=c", 20);
+	mask_target(got, (const uint8_t *)"/healthz/live-1", 15);
+	assert_memory_equal(got, "/healthz/live-1", 15);
+}
+
 static void urls_in_fields_lose_passwords_and_secret_queries(void **state)
 {
 	static const struct mask_case c[] = {
@@ -389,6 +402,7 @@ int main(void)
 		cmocka_unit_test(handshake_fields_are_never_masked),
 		cmocka_unit_test(status_lines_are_never_masked),
 		cmocka_unit_test(secret_query_values_of_the_target_are_masked),
+		cmocka_unit_test(a_target_alone_is_masked_like_that_of_a_request),
 		cmocka_unit_test(urls_in_fields_lose_passwords_and_secret_queries),
 		cmocka_unit_test(bearer_like_protocol_entries_are_masked),
 		cmocka_unit_test(an_answer_does_not_tell_what_its_request_kept_secret),

@@ -1,0 +1,107 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""Secrets never reach the disk: no byte of a trace file tells them, wherever the client put them."""
+
+import glob
+import os
+import shutil
+import socket
+import tempfile
+import unittest
+
+import counter
+from harness import LIB, SAMPLE_KEY, preload_env
+
+# (what the client sends, the secret in it)
+TARGETS = [
+    ("/ws?access_token=S3cr3tA1&x=1", "S3cr3tA1"),
+    ("/ws?x=1&ApiKey=S3cr3tA2", "S3cr3tA2"),
+    ("/ws/eyJhbGciOiJS3cr3tA3.abc/x", "S3cr3tA3"),
+    ("/ws;jsessionid=S3cr3tA4?x=1", "S3cr3tA4"),
+]
+FIELDS = [
+    ("Authorization: Bearer S3cr3tB1", "S3cr3tB1"),
+    ("Authorization: S3cr3tB2", "S3cr3tB2"),
+    ("Proxy-Authorization: Basic S3cr3tB3", "S3cr3tB3"),
+    ("Cookie: a=S3cr3tB4; b=\"x;S3cr3tB5\"", "S3cr3tB5"),
+    ("X-Api-Key: S3cr3tB6", "S3cr3tB6"),
+    ("X-Auth-User: S3cr3tB7", "S3cr3tB7"),
+    ("Referer: https://u:S3cr3tB8@example.com/?token=S3cr3tB9", "S3cr3tB"),
+    ("X-Custom: password=S3cr3tBA", "S3cr3tBA"),
+    ("Sec-WebSocket-Protocol: bearer, S3cr3tBB", "S3cr3tBB"),
+]
+
+
+class Secrets(unittest.TestCase):
+    def setUp(self):
+        self.dir = tempfile.mkdtemp(prefix="shakedown-secrets-")
+        self.addCleanup(lambda: shutil.rmtree(self.dir, ignore_errors=True))
+        self.trace = os.path.join(self.dir, "server.trace")
+        self.env = preload_env(self.trace)
+        self.env["LD_PRELOAD"] = shutil.copy(LIB, self.dir)
+
+    def request(self, port, target, fields, upgrade, step):
+        """Sent in pieces of step bytes; the answer is awaited."""
+        lines = ["GET %s HTTP/1.1" % target, "Host: visible.example", *fields]
+        if upgrade:
+            lines += ["Upgrade: websocket", "Connection: Upgrade", "Sec-WebSocket-Version: 13",
+                      "Sec-WebSocket-Key: " + SAMPLE_KEY]
+        data = "".join(line + "\r\n" for line in lines + [""]).encode()
+        with socket.create_connection(("127.0.0.1", port), timeout=20) as s:
+            s.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            for at in range(0, len(data), step):
+                s.sendall(data[at:at + step])
+            while s.recv(4096):
+                pass
+
+    def disk(self, requests, upgrade, step=1 << 20, **settings):
+        """Every byte on the disk after these requests."""
+        self.env.update(settings)
+        server, port = counter.start(self.env)
+        try:
+            for target, fields in requests:
+                self.request(port, target, fields, upgrade, step)
+        finally:
+            counter.stop(server)
+        path, = glob.glob(os.path.join(self.trace, "*.trace"))
+        with open(path, "rb") as file:
+            return file.read()
+
+    def requests(self):
+        return [(target, []) for target, _ in TARGETS] + [("/ws", [field]) for field, _ in FIELDS]
+
+    def assert_secret(self, data):
+        found = [secret for _, secret in TARGETS + FIELDS if secret.encode() in data]
+        self.assertEqual(found, [])
+
+    def test_attempts_keep_their_secrets(self):
+        data = self.disk(self.requests(), upgrade=True)
+        self.assertIn(b"visible.example", data)
+        self.assertIn(SAMPLE_KEY.encode(), data)
+        self.assert_secret(data)
+
+    def test_attempts_keep_their_secrets_when_they_arrive_in_small_pieces(self):
+        for step in (1, 7):
+            with self.subTest(step=step):
+                data = self.disk(self.requests(), upgrade=True, step=step)
+                self.assertIn(b"visible.example", data)
+                self.assert_secret(data)
+                shutil.rmtree(self.trace)
+
+    def test_plain_exchanges_that_are_recorded_keep_their_secrets(self):
+        data = self.disk(self.requests(), upgrade=False, SHAKEDOWN_ALL="on")
+        self.assertIn(b"visible.example", data)
+        self.assert_secret(data)
+
+    def test_plain_exchanges_that_are_counted_keep_their_secrets(self):
+        data = self.disk(self.requests(), upgrade=False)
+        self.assertNotIn(b"visible.example", data)
+        self.assert_secret(data)
+
+    def test_secrets_are_recorded_when_that_is_asked_for(self):
+        data = self.disk(self.requests(), upgrade=True, SHAKEDOWN_NO_REDACT="on")
+        for _, secret in TARGETS + FIELDS:
+            self.assertIn(secret.encode(), data)
+
+
+if __name__ == "__main__":
+    unittest.main()
