@@ -341,13 +341,15 @@ void mask_init(struct masker *m, enum mask_kind kind)
 	memcpy(m->state, &s, sizeof(s));
 }
 
-void mask_answer(struct masker *m, const struct masker *request)
+void mask_restart(struct masker *m, enum mask_kind kind, const struct masker *other)
 {
-	struct mask_state s = {.line = LINE_START}, asked;
+	struct mask_state was, theirs;
 
-	memcpy(&asked, request->state, sizeof(asked));
-	s.wary = asked.told;
-	memcpy(m->state, &s, sizeof(s));
+	memcpy(&was, m->state, sizeof(was));
+	memcpy(&theirs, other->state, sizeof(theirs));
+	mask_init(m, kind);
+	memcpy(&m->state[offsetof(struct mask_state, told)], &was.told, 1);
+	memcpy(&m->state[offsetof(struct mask_state, wary)], &theirs.told, 1);
 }
 
 void mask_copy(struct masker *m, uint8_t *dst, const uint8_t *src, size_t n)

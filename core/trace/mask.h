@@ -26,9 +26,9 @@ struct masker { /* at most 48 bytes; copy it freely */
 
 void mask_init(struct masker *m, enum mask_kind kind);
 
-/* Start the head of an answer to the head that request has just masked: a subprotocol that was a
- * secret there is one here. */
-void mask_answer(struct masker *m, const struct masker *request);
+/* Start the next head or text of a direction.  other masks the other direction: a subprotocol that was
+ * a secret there is one here, where the server may choose it. */
+void mask_restart(struct masker *m, enum mask_kind kind, const struct masker *other);
 
 /* Copy a request target, or the path of one, that stands alone. */
 void mask_target(uint8_t *dst, const uint8_t *src, size_t n);
