@@ -66,6 +66,17 @@ static void say_body(struct finding *f, const struct detect *d, const struct ans
 		FINDING_SAY(f, "; it says %q", &s);
 }
 
+/* A line of the thread that handles the request says more than any other; then nearness counts. */
+static bool says_more(const struct event *e, const struct event *than, uint64_t t_ns)
+{
+	bool mine = e->flags & EVENT_OWNER, its = than->flags & EVENT_OWNER;
+
+	if (mine != its)
+		return mine;
+	return since(e->t_ns, t_ns) + since(t_ns, e->t_ns) <=
+	       since(than->t_ns, t_ns) + since(t_ns, than->t_ns);
+}
+
 /* The log line nearest to the answer, from the thread that owns it or from close by in time. */
 static uint32_t text_near(const struct detect *d, const struct answer *a)
 {
@@ -79,7 +90,8 @@ static uint32_t text_near(const struct detect *d, const struct answer *a)
 			continue;
 		before = since(e->t_ns, a->t_ns) <= d->o->log_near_ns || e->flags & EVENT_OWNER;
 		after = since(a->t_ns, e->t_ns) <= d->o->log_near_ns;
-		if (e->t_ns >= d->x->t_start && before && after)
+		if (e->t_ns >= d->x->t_start && before && after &&
+		    (found == MODEL_NONE || says_more(e, &d->c->event[found], a->t_ns)))
 			found = i;
 	}
 	return found;
