@@ -6,7 +6,7 @@
 import unittest
 
 from apps import NodeCase
-from harness import assert_healthy, assert_primary, at_least, handshake_bytes
+from harness import assert_healthy, assert_primary, at_least, handshake_bytes, wait_for
 
 SOON = ("--never-answered", "300ms", "--close-wait", "300ms")
 
@@ -264,6 +264,29 @@ class EngineIoRefuses(NodeCase):
     def test_an_unknown_session_is_a_rejection(self):
         self.refused("/live/", 400, "upgrade-rejected",
                      sent="/live/?EIO=4&transport=websocket&sid=gone")
+
+
+class Cluster(NodeCase):
+    """The first process accepts and passes the connections to its workers over a unix socket."""
+
+    app = "cluster.js"
+
+    def test_a_connection_is_followed_into_the_worker_that_was_given_it(self):
+        for _ in range(4):
+            with self.server.client() as client:
+                client.ws_open("/echo")
+                client.echo()
+                client.ws_close()
+            with self.server.client() as client:
+                self.assertEqual(client.ws_handshake("/twice").status, 101)
+        found = wait_for(lambda: self.eight_exchanges(), "eight exchanges")
+        self.assertEqual(sorted((x["path"], len(at_least(x, "warning"))) for x in found),
+                         [("/echo", 0)] * 4 + [("/twice", 1)] * 4)
+
+    def eight_exchanges(self):
+        rep = self.server.report()
+        found = [x for p in rep["processes"] if p["pid"] != self.server.pid for x in p["exchanges"]]
+        return found if [x["outcome"] for x in found] == ["upgraded"] * 8 else None
 
 
 class HttpUpgradeOffers(NodeCase):

@@ -3,11 +3,13 @@
 # CPython: websockets, aiohttp, uvicorn with Starlette, http.server, and a server written by hand on
 # asyncio streams.
 
+import os
+import ssl
 import unittest
 
-from apps import PythonCase, python_command
-from harness import (Client, assert_healthy, assert_primary, free_port, handshake_bytes,
-                     request_bytes)
+from apps import HERE, PYTHON, PythonCase, python_command
+from harness import (Client, assert_healthy, assert_primary, at_least, exchanges, free_port,
+                     handshake_bytes, request_bytes, wait_for)
 
 
 class Websockets(PythonCase):
@@ -39,6 +41,10 @@ class Websockets(PythonCase):
 
     def test_a_client_without_key_is_malformed(self):
         self.refused("/nokey", 400, "req-malformed", without=["Sec-WebSocket-Key"])
+
+    def test_a_request_that_asks_to_close_is_healthy_when_the_socket_stays(self):
+        self.healthy_echo("/closing", without=["Connection"],
+                          headers=[("Connection", "close, Upgrade")])
 
     def test_a_version_refused_without_the_list_of_versions_is_found(self):
         self.refused("/v12", 400, "version-negotiation", version="12")
@@ -73,6 +79,19 @@ class Aiohttp(PythonCase):
 
     def test_middleware_that_answers_401_is_a_rejection(self):
         self.refused("/private", 401, "upgrade-rejected")
+
+    def test_an_upgrade_on_the_connection_that_was_refused_before_is_healthy(self):
+        with self.server.client() as client:
+            client.ws_handshake("/private/first")
+            client.recv_exactly(len("who are you?"))
+            client.ws_open("/echo?second")
+            client.echo()
+            client.ws_close()
+            first = assert_primary(self.server.trace, "/private/first", "upgrade-rejected")
+        self.assertEqual(first["status"], 401)
+        second = [x for x in exchanges(self.server.report()) if x["path"] == "/echo?second"]
+        self.assertEqual([(x["connection"], x["outcome"], x["findings"]) for x in second],
+                         [(first["connection"], "upgraded", [])])
 
     def test_middleware_that_answers_503_is_a_failure(self):
         self.refused("/busy", 503, "upgrade-failed-5xx")
@@ -126,8 +145,9 @@ class Uvicorn:
         self.healthy_echo()
 
     def test_middleware_that_asserts_an_http_scope_is_a_failure(self):
-        self.refused("/sessions/echo", 500, "upgrade-failed-5xx")
+        exchange = self.refused("/sessions/echo", 500, "upgrade-failed-5xx")
         self.assertIn('assert scope["type"] == "http"', self.server.log_text())
+        self.assertIn("AssertionError", exchange["findings"][0]["message"])
 
     def test_the_same_middleware_lets_an_ordinary_request_pass(self):
         with self.server.client() as client:
@@ -191,6 +211,53 @@ class HttpServer(PythonCase):
             client.ws_open("/half?0.9")
             client.send(b"\x81\x8b\0\0\0\0hi there\nyo")
             self.assertTrue(client.recv_until_close().startswith(b"<!DOCTYPE HTML>"))
+
+
+class Encrypted(PythonCase):
+    """wss: the bytes are TLS records, which is said and not guessed about."""
+
+    app, args = "ws.py", ("/usr/lib/python3.11/test/keycert.pem",)
+
+    def test_an_encrypted_websocket_is_partial_and_has_no_findings(self):
+        context = ssl.create_default_context()
+        context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+        with self.server.client() as client:
+            client.sock = context.wrap_socket(client.sock)
+            client.ws_open("/secret")
+            client.echo()
+        rep = self.server.report()
+        self.assertEqual([(p["coverage"], p["exchanges"]) for p in rep["processes"]],
+                         [("partial", [])])
+        self.assertIn("encrypted", rep["processes"][0]["coverage_reason"])
+
+
+class Workers(PythonCase):
+    """uvicorn with two worker processes, which inherit the listening socket."""
+
+    @classmethod
+    def command(cls):
+        return [PYTHON, "-m", "uvicorn", "--app-dir", os.path.join(HERE, "python"), "--workers", "2",
+                "--port", "{port}", "asgi:app"]
+
+    def test_each_connection_is_reported_by_the_worker_that_served_it(self):
+        for _ in range(6):
+            with self.server.client() as client:
+                client.ws_open("/echo")
+                client.echo()
+                client.ws_close()
+            with self.server.client() as client:
+                self.assertEqual(client.ws_handshake("/fails").status, 500)
+        processes = wait_for(self.all_answered, "twelve exchanges")
+        self.assertNotIn(self.server.pid, [p["pid"] for p in processes])
+        self.assertEqual({p["coverage"] for p in processes}, {"full"})
+        self.assertEqual(sorted((x["path"], len(at_least(x, "warning")))
+                                for p in processes for x in p["exchanges"]),
+                         [("/echo", 0)] * 6 + [("/fails", 1)] * 6)
+
+    def all_answered(self):
+        processes = [p for p in self.server.report()["processes"] if p["exchanges"]]
+        outcomes = sorted(x["outcome"] for p in processes for x in p["exchanges"])
+        return processes if outcomes == ["failed"] * 6 + ["upgraded"] * 6 else None
 
 
 class HandWritten(PythonCase):

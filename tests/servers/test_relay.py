@@ -39,6 +39,11 @@ class Relay(ServerCase):
             exchange = assert_primary(self.proxy.trace, "/deaf/nowhere", "never-answered", *SOON)
         self.assertEqual(exchange["outcome"], "unanswered")
 
+    def test_a_relay_that_waits_for_the_end_of_the_request_never_answers(self):
+        with self.proxy.client() as client:
+            client.send(handshake_bytes("/buffering/never"))
+            assert_primary(self.proxy.trace, "/buffering/never", "never-answered", *SOON)
+
     def test_a_101_kept_until_its_body_ends_is_not_forwarded(self):
         with self.proxy.client() as client:
             client.send(handshake_bytes("/patient/half-open"))

@@ -57,6 +57,12 @@ const relays = {
 		});
 		up.end();
 	},
+	// Buffers the request until its end, which an upgrade does not have.
+	buffering: (req, socket) => {
+		const parts = [];
+		socket.on('data', (data) => parts.push(data));
+		socket.on('end', () => outgoing(req).end(Buffer.concat(parts)));
+	},
 	// Makes a handshake of its own and forgets what was negotiated.
 	forgetful: (req, socket) => {
 		const up = outgoing(req);

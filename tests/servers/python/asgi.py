@@ -62,4 +62,5 @@ app = Starlette(routes=[
     Route("/page", page), Mount("/sessions", HttpOnly(Starlette(routes=[
         WebSocketRoute("/echo", echo), Route("/page", page)])))])
 
-uvicorn.run(app, host="127.0.0.1", port=int(sys.argv[1]), ws=sys.argv[2], log_level="warning")
+if __name__ == "__main__":
+    uvicorn.run(app, host="127.0.0.1", port=int(sys.argv[1]), ws=sys.argv[2], log_level="warning")

@@ -1,9 +1,11 @@
 # SPDX-License-Identifier: BSD-2-Clause
 #
-# The websockets package: an echo, a hook that refuses, handlers that end or fail at once.
+# The websockets package: an echo, a hook that refuses, handlers that end or fail at once.  With a second
+# argument, a file with key and certificate, behind TLS.
 
 import asyncio
 import http
+import ssl
 import sys
 
 import websockets
@@ -32,8 +34,12 @@ async def serve(ws):
 
 
 async def main():
+    context = None
+    if len(sys.argv) > 2:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(sys.argv[2])
     async with websockets.serve(serve, "127.0.0.1", int(sys.argv[1]), process_request=check,
-                                subprotocols=["chat"]):
+                                subprotocols=["chat"], ssl=context):
         await asyncio.Future()
 
 
