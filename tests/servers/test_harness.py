@@ -10,6 +10,7 @@ import sys
 import unittest
 
 import harness
+from apps import PythonCase
 from harness import Client, Server, ServerCase, free_port, wait_for
 
 ECHO = """
@@ -114,6 +115,29 @@ class Harness(unittest.TestCase):
         for n, head in ((125, b"\x82\x7d"), (126, b"\x82\x7e\x00\x7e"),
                         (65536, b"\x82\x7f\0\0\0\0\0\x01\0\0")):
             self.assertTrue(harness.frame_bytes(2, b"x" * n, mask=False).startswith(head))
+
+
+class Assertions(PythonCase):
+    """What the tests of servers rely on fails when it should."""
+
+    app = "ws.py"
+
+    def test_another_primary_finding_than_the_expected_fails_and_is_described(self):
+        with self.server.client() as client:
+            client.ws_handshake("/page")
+        with self.assertRaisesRegex(AssertionError, "/page: expected .*upgrade-ignored-2xx"):
+            harness.assert_primary(self.server.trace, "/page", "never-answered", timeout=0.5)
+
+    def test_a_spoiled_upgrade_is_not_healthy(self):
+        with self.server.client() as client:
+            client.ws_open("/full")
+        with self.assertRaisesRegex(AssertionError, "should be healthy.*closed-right-after-101"):
+            harness.assert_primary(self.server.trace, "/full", "closed-right-after-101")
+            harness.assert_healthy(self.server.trace, "/full")
+
+    def test_an_attempt_that_was_not_seen_is_not_healthy(self):
+        with self.assertRaisesRegex(AssertionError, "no such exchange"):
+            harness.assert_healthy(self.server.trace, "/never-asked-for", timeout=0.5)
 
 
 if __name__ == "__main__":
