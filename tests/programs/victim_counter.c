@@ -6,7 +6,8 @@
  *     victim_counter
  *
  * Prints the loopback port it listens on, then serves one connection after the other: one head, 101
- * for the sample key of RFC 6455 section 1.3 (200 without an Upgrade field), close.  One thread: the
+ * for the sample key of RFC 6455 section 1.3 with the last subprotocol that was offered (200 without an
+ * Upgrade field), close.  One thread: the
  * next exchange begins only after the calls of the one before have returned.
  */
 #include <arpa/inet.h>
@@ -28,14 +29,30 @@ enum {
 static const char switching[] = "HTTP/1.1 101 Switching Protocols\r\n"
 				"Upgrade: websocket\r\n"
 				"Connection: Upgrade\r\n"
-				"Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\r\n";
+				"Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n";
 static const char plain[] = "HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
+
+/* The field that accepts the last of the offered subprotocols, nothing when none is offered. */
+static const char *choose(const char *head)
+{
+	static const char name[] = "Sec-WebSocket-Protocol: ";
+	static char field[HEAD_MAX + sizeof(name)];
+	const char *offer = strcasestr(head, name), *comma, *end;
+
+	if (!offer)
+		return "";
+	offer += strlen(name);
+	end = offer + strcspn(offer, "\r\n");
+	comma = memrchr(offer, ' ', (size_t)(end - offer));
+	offer = comma ? comma + 1 : offer;
+	snprintf(field, sizeof(field), "%s%.*s\r\n", name, (int)(end - offer), offer);
+	return field;
+}
 
 static void serve(int fd)
 {
-	char head[HEAD_MAX + 1];
+	char head[HEAD_MAX + 1], answer[2 * HEAD_MAX];
 	size_t have = 0;
-	const char *answer;
 
 	do {
 		ssize_t n = recv(fd, head + have, HEAD_MAX - have, 0);
@@ -45,7 +62,10 @@ static void serve(int fd)
 		have += (size_t)n;
 		head[have] = 0;
 	} while (!strstr(head, "\r\n\r\n") && have < HEAD_MAX);
-	answer = strcasestr(head, "\nupgrade:") ? switching : plain;
+	if (strcasestr(head, "\nupgrade:"))
+		snprintf(answer, sizeof(answer), "%s%s\r\n", switching, choose(head));
+	else
+		snprintf(answer, sizeof(answer), "%s", plain);
 	(void)!send(fd, answer, strlen(answer), MSG_NOSIGNAL);
 }
 

@@ -9,7 +9,7 @@ import tempfile
 import unittest
 
 import counter
-from harness import LIB, SAMPLE_KEY, preload_env
+from harness import LIB, SAMPLE_KEY, preload_env, report
 
 # (what the client sends, the secret in it)
 TARGETS = [
@@ -38,6 +38,7 @@ class Secrets(unittest.TestCase):
         self.trace = os.path.join(self.dir, "server.trace")
         self.env = preload_env(self.trace)
         self.env["LD_PRELOAD"] = shutil.copy(LIB, self.dir)
+        self.env["SHAKEDOWN_MAX_TRACE"] = "8M"  # every byte of it is looked at
 
     def request(self, port, target, fields, upgrade, step):
         """Sent in pieces of step bytes; the answer is awaited."""
@@ -78,6 +79,12 @@ class Secrets(unittest.TestCase):
         self.assertIn(b"visible.example", data)
         self.assertIn(SAMPLE_KEY.encode(), data)
         self.assert_secret(data)
+
+    def test_a_token_among_the_subprotocols_that_the_server_chose_is_no_finding(self):
+        self.disk([("/ws", ["Sec-WebSocket-Protocol: chat, bearer, S3cr3tBB"])], upgrade=True)
+        process, = report(self.trace)["processes"]
+        found = [f["id"] for x in process["exchanges"] for f in x["findings"]]
+        self.assertNotIn("subprotocol-not-offered", found)
 
     def test_attempts_keep_their_secrets_when_they_arrive_in_small_pieces(self):
         for step in (1, 7):
