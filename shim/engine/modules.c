@@ -7,6 +7,7 @@
  */
 #include "shim/engine/modules.h"
 #include "shim/engine/line.h"
+#include "shim/engine/peek.h"
 #include "shim/engine/recorder.h"
 #include "shim/engine/state.h"
 #include "shim/engine/sys.h"
@@ -81,11 +82,9 @@ bool modules_holds(uint64_t addr)
 
 /* ---- build ids ---- */
 
-static __attribute__((noinline)) bool peek(uint64_t from, void *to, size_t n)
+static bool peek(uint64_t from, void *to, size_t n)
 {
-	struct iovec local = {to, n}, remote = {(void *)from, n};
-
-	return sys_peek(engine.pid, &local, 1, &remote, 1) == (long)n;
+	return peek_read(from, to, n) == n;
 }
 
 /* Look through one segment of notes; a build id is the first of its kind. */
@@ -117,9 +116,10 @@ static __attribute__((noinline)) void find_build_id(uint64_t header, struct trac
 {
 	static Elf64_Ehdr eh;
 	static Elf64_Phdr ph;
-	uint64_t base = 0;
-	bool based = false;
+	static uint64_t base; /* static, like the rest under the try-lock, to spare the stack */
+	static bool based;
 
+	based = false;
 	if (!peek(header, &eh, sizeof(eh)) || memcmp(eh.e_ident, ELFMAG, SELFMAG) ||
 	    eh.e_ident[EI_CLASS] != ELFCLASS64 || eh.e_phentsize != sizeof(ph))
 		return;

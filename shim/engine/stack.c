@@ -5,10 +5,11 @@
  * The id is a hash in which addresses of the stack itself count by their distance from the stack
  * pointer: the same way through the program has the same id in every thread.
  *
- * Source: process_vm_readv(2); DWARF register numbers: System V ABI, AMD64 supplement, figure 3.36.
+ * Source: DWARF register numbers: System V ABI, AMD64 supplement, figure 3.36.
  */
 #include "shim/engine/stack.h"
 #include "shim/engine/modules.h"
+#include "shim/engine/peek.h"
 #include "shim/engine/recorder.h"
 #include "shim/engine/state.h"
 #include "shim/engine/sys.h"
@@ -16,7 +17,6 @@
 enum {
 	WINDOW = 16 * 1024, /* bytes above the stack pointer that are looked at */
 	WORDS = WINDOW / 8,
-	PAGE = 4096,
 	SCRATCHES = 4,
 	KNOWN = 1024, /* ids remembered, a power of two */
 	CACHE = 32,   /* places of stack_take_cached, a power of two */
@@ -61,23 +61,10 @@ static void give_scratch(struct scratch *s)
 	__atomic_store_n(&s->taken, 0, __ATOMIC_RELEASE);
 }
 
-/* Copy what there is above the stack pointer: page by page, because the mapping may end anywhere. */
+/* Copy what there is above the stack pointer. */
 static bool read_window(struct scratch *s)
 {
-	uint64_t from = s->reg[SYS_REG_SP], at = from, end = from + WINDOW;
-	struct iovec remote[WINDOW / PAGE + 1], local = {s->word, WINDOW};
-	unsigned n = 0;
-	long got;
-
-	while (at < end) {
-		uint64_t next = (at | (PAGE - 1)) + 1;
-
-		next = next < end ? next : end;
-		remote[n++] = (struct iovec){(void *)at, next - at};
-		at = next;
-	}
-	got = sys_peek(engine.pid, &local, 1, remote, n);
-	s->words = got > 0 ? (uint32_t)got / 8 : 0;
+	s->words = (uint32_t)(peek_read(s->reg[SYS_REG_SP], s->word, WINDOW) / 8);
 	return s->words != 0;
 }
 

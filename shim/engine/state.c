@@ -8,6 +8,7 @@
 #include "shim/engine/fd.h"
 #include "shim/engine/heads.h"
 #include "shim/engine/modules.h"
+#include "shim/engine/peek.h"
 #include "shim/engine/record.h"
 #include "shim/engine/recorder.h"
 #include "shim/engine/stack.h"
@@ -84,6 +85,7 @@ bool engine_start(char *const *environ, uint32_t door, const char **ret_problem)
 	engine.door = door;
 	engine.pid = sys_getpid();
 	clock_start(door == TRACE_DOOR_LIBC);
+	peek_start();
 	engine.t_load = clock_now();
 	fds[1] = fds[2] = CONN_TEXT;
 	engine_fds = fds;

@@ -62,6 +62,11 @@ static inline int sys_close(int fd)
 	return (int)sys_1(SYS_close, fd);
 }
 
+static inline long sys_pread(int fd, void *buf, size_t len, long off)
+{
+	return sys_call(SYS_pread64, fd, (long)buf, (long)len, off, 0, 0);
+}
+
 static inline long sys_read(int fd, void *buf, size_t len)
 {
 	return sys_3(SYS_read, fd, (long)buf, (long)len);

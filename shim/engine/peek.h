@@ -1,0 +1,22 @@
+/* SPDX-License-Identifier: BSD-2-Clause
+ *
+ * peek: read memory of our own that may not be there, without a fault.
+ *
+ * Usually by process_vm_readv.  A filter that was there before us (a container, systemd's
+ * SystemCallFilter=) may kill for that call, which no ordinary server makes; under one, memory is read
+ * through /proc/self/mem with the calls every server makes, and where that file may not be opened,
+ * nothing is read.
+ */
+#ifndef SHIM_ENGINE_PEEK_H
+#define SHIM_ENGINE_PEEK_H
+
+#include "core/core.h"
+
+/* Find out whether a filter is in force. */
+void peek_start(void);
+
+/* Copy up to n bytes from address `from`.
+ * Returns how many could be read, from the start; 0 when none. */
+size_t peek_read(uint64_t from, void *to, size_t n);
+
+#endif
