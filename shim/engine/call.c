@@ -82,9 +82,9 @@ static NOINLINE void splice_enters(struct call *c)
 static NOINLINE void seccomp_enters(struct call *c)
 {
 	bool installs = call_table[c->id].nr == SYS_prctl
-				? c->arg[0] == PR_SET_SECCOMP
-				: c->arg[0] == SECCOMP_SET_MODE_STRICT ||
-					  c->arg[0] == SECCOMP_SET_MODE_FILTER;
+				? (int)c->arg[0] == PR_SET_SECCOMP
+				: (uint32_t)c->arg[0] == SECCOMP_SET_MODE_STRICT ||
+					  (uint32_t)c->arg[0] == SECCOMP_SET_MODE_FILTER;
 
 	if (!installs || engine.quiet)
 		return;
@@ -206,7 +206,7 @@ static void pair_exits(struct call *c)
 
 static void fcntl_exits(struct call *c)
 {
-	if (c->arg[1] == F_DUPFD || c->arg[1] == F_DUPFD_CLOEXEC)
+	if ((int)c->arg[1] == F_DUPFD || (int)c->arg[1] == F_DUPFD_CLOEXEC)
 		fd_duped(c, (int)c->arg[0], (int)c->ret);
 }
 
