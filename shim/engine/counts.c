@@ -6,6 +6,8 @@
 #include "shim/engine/counts.h"
 #include "shim/engine/line.h"
 #include "shim/engine/recorder.h"
+#include "shim/engine/state.h"
+#include "core/trace/mask.h"
 
 enum {
 	ROWS = TRACE_ROUTES - 1, /* hashed; the last row takes the rest */
@@ -98,11 +100,16 @@ static uint16_t other_row(void)
 
 uint16_t counts_route(enum http_method method, const uint8_t *head, size_t n)
 {
+	uint8_t masked[sizeof(((struct trace_route *)0)->path)];
 	struct span path = find_path(head, n);
 	uint32_t at;
 
-	if (path.n >= sizeof(((struct trace_route *)0)->path))
-		path.n = sizeof(((struct trace_route *)0)->path) - 1;
+	if (path.n >= sizeof(masked))
+		path.n = sizeof(masked) - 1;
+	if (!engine.config.no_redact) {
+		mask_target(masked, path.p, path.n);
+		path.p = masked;
+	}
 	at = hash_path(method, path) % ROWS;
 	for (unsigned probe = 0; probe < PROBES; probe++, at = (at + 1) % ROWS) {
 		struct trace_route *row = row_at(at);

@@ -115,7 +115,7 @@ void record_start(struct conn *c, enum dir dir, enum run_mode mode)
 {
 	if (mode != RUN_HEAD && mode != RUN_TEXT)
 		return;
-	mask_init(&c->mask[dir], mode == RUN_HEAD ? MASK_HEAD : MASK_TEXT);
+	mask_restart(&c->mask[dir], mode == RUN_HEAD ? MASK_HEAD : MASK_TEXT, &c->mask[!dir]);
 	c->bits &= (uint16_t) ~(CONN_BLOT_RX << dir);
 }
 
