@@ -4,6 +4,10 @@
  */
 #include "core/exchange/model.h"
 
+enum {
+	SEARCHED = 64, /* exchanges of the other leg: a switched one is the last */
+};
+
 static const char *const outcomes[] = {
 	[OUTCOME_UPGRADED] = "upgraded",     [OUTCOME_REFUSED] = "refused",
 	[OUTCOME_IGNORED] = "ignored",	     [OUTCOME_FAILED] = "failed",
@@ -70,8 +74,9 @@ const struct exchange *model_other_leg(const struct exchange *x)
 	const struct connection *other = x->conn->relay;
 	const struct http_field *key = http_view_field(x->request, "sec-websocket-key", 0);
 	const struct exchange *found = NULL;
+	uint32_t from = other && other->exchanges > SEARCHED ? other->exchanges - SEARCHED : 0;
 
-	for (uint32_t i = 0; other && i < other->exchanges; i++) {
+	for (uint32_t i = from; other && i < other->exchanges; i++) {
 		const struct exchange *y = &other->exchange[i];
 		const struct http_field *k = http_view_field(y->request, "sec-websocket-key", 0);
 

@@ -177,18 +177,6 @@ void finding_answer(struct detect *d, struct finding *f, const struct answer *a)
 
 /* ---- looking ---- */
 
-const struct mark *detect_mark(const struct detect *d, uint32_t from, enum phase_what what,
-			       enum dir dir)
-{
-	for (uint32_t i = from; i < d->c->marks; i++) {
-		const struct mark *m = &d->c->mark[i];
-
-		if (m->e.what == what && m->e.dir == dir)
-			return m;
-	}
-	return NULL;
-}
-
 uint32_t detect_switch_mark(const struct detect *d)
 {
 	for (uint32_t i = d->x->mark_start; i < d->c->marks; i++) {

@@ -62,9 +62,6 @@ void finding_severity(struct finding *f, enum severity s, const char *sub);
 /* The same for a rejection: the answer's head as evidence, its writer to blame. */
 void finding_answer(struct detect *d, struct finding *f, const struct answer *a);
 
-/* First mark at or behind index from, up to the end of the connection; NULL. */
-const struct mark *detect_mark(const struct detect *d, uint32_t from, enum phase_what what,
-			       enum dir dir);
 /* First mark behind the switch; 0 when nothing was switched. */
 uint32_t detect_switch_mark(const struct detect *d);
 

@@ -288,20 +288,30 @@ static void raise_framing(struct detect *d, const struct answer *a, const char *
 	FINDING_SAY(f, "the %u answer ", (uint64_t)a->view->head.status);
 }
 
+static const struct mark *own_mark(const struct detect *d, enum phase_what what)
+{
+	for (uint32_t i = d->x->mark_start; i < d->x->mark_end; i++) {
+		const struct mark *m = &d->c->mark[i];
+
+		if (m->e.what == what && m->e.dir == d->answer && m->e.exchange == d->x->ordinal)
+			return m;
+	}
+	return NULL;
+}
+
 /* Bytes behind the refusal that belong to no further request. */
 static bool surplus(const struct detect *d, const struct answer *a)
 {
-	const struct mark *m = detect_mark(d, d->x->mark_start, PHASE_UNASKED, d->answer);
+	const struct mark *m = own_mark(d, PHASE_UNASKED);
 
-	return m && a->body_end != MODEL_NO_OFF && m->e.off == a->body_end &&
-	       d->x->ordinal + 1 == d->c->exchanges;
+	return m && a->body_end != MODEL_NO_OFF && m->e.off == a->body_end;
 }
 
 static bool broken_chunk(const struct detect *d, const struct answer *a)
 {
-	const struct mark *m = detect_mark(d, d->x->mark_start, PHASE_BAD_RESPONSE, d->answer);
+	const struct mark *m = own_mark(d, PHASE_BAD_RESPONSE);
 
-	return m && m->e.exchange == d->x->ordinal && m->e.off >= a->end;
+	return m && m->e.off >= a->end;
 }
 
 void rule_REJECT_FRAMING(struct detect *d)

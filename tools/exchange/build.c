@@ -313,19 +313,37 @@ static void apply_open(struct builder *b, struct connection *c, const struct slo
 	print_address(c->local, &o->local);
 }
 
+static int time_order(const void *a, const void *b)
+{
+	const uint64_t *x = a, *y = b;
+
+	return *x < *y ? -1 : *x > *y;
+}
+
+/* Was there a fork in [from, to]? */
+static bool forked_within(const struct builder *b, uint64_t from, uint64_t to)
+{
+	size_t lo = 0, hi = b->forks;
+
+	while (lo < hi) {
+		size_t mid = lo + (hi - lo) / 2;
+
+		if (b->fork[mid] < from)
+			lo = mid + 1;
+		else
+			hi = mid;
+	}
+	return lo < b->forks && b->fork[lo] <= to;
+}
+
 /* Events were lost, or the process forked, while this connection was open. */
 static void apply_moments(struct builder *b, struct connection *c)
 {
 	uint64_t end = c->ev_close == MODEL_NONE ? UINT64_MAX : c->event[c->ev_close].t_ns;
 
-	for (size_t i = 0; i < b->moments; i++) {
-		const struct moment *m = &b->moment[i];
-
-		if (m->what == MOMENT_LOST && m->t_ns >= c->t_open)
-			set_partial(c, "events were lost while it was open");
-		else if (m->what == TRACE_FORKED && m->t_ns >= c->t_open && m->t_ns <= end)
-			c->shared = true;
-	}
+	if (b->t_lost && b->t_lost >= c->t_open)
+		set_partial(c, "events were lost while it was open");
+	c->shared |= forked_within(b, c->t_open, end);
 }
 
 static void apply_signal(struct process *p, struct connection *c)
@@ -525,7 +543,7 @@ static void builder_done(struct builder *b)
 	free(b->ref);
 	free(b->slot);
 	free(b->bucket);
-	free(b->moment);
+	free(b->fork);
 	free(b->stack);
 }
 
@@ -543,6 +561,8 @@ bool image_build(struct image *img, const struct finding_options *o, char **ret_
 	img->arena = b.arena = arena_new();
 	scan_records(&b);
 	settle_end(&b);
+	if (b.forks)
+		qsort(b.fork, b.forks, sizeof(*b.fork), time_order);
 	build_connections(&b);
 	img->stacks = b.stacks;
 	img->stack = arena_copy(img->arena, b.stack, b.stacks * sizeof(*b.stack));

@@ -53,14 +53,6 @@ struct near_text {
 	uint32_t slot[NEAR_CONNECTIONS];
 };
 
-struct moment { /* something that happened to the whole process */
-	uint64_t t_ns;
-	uint32_t what; /* enum trace_process_what, or trace_kind LOST | 0x100 */
-};
-enum {
-	MOMENT_LOST = 0x100,
-};
-
 struct builder {
 	struct image *img;
 	struct arena *arena;
@@ -70,8 +62,9 @@ struct builder {
 	size_t slots, slot_cap;
 	uint32_t *bucket; /* slot index + 1 */
 	size_t buckets;
-	struct moment *moment;
-	size_t moments, moment_cap;
+	uint64_t *fork; /* when the process forked, in order once everything is scanned */
+	size_t forks, fork_cap;
+	uint64_t t_lost; /* youngest loss of events, 0 never */
 	struct stack_ref *stack;
 	size_t stacks, stack_cap;
 	struct near_text text[NEAR_TEXTS];

@@ -53,12 +53,6 @@ static struct slot *note(struct builder *b, uint32_t slot, uint64_t at, uint32_t
 	return &b->slot[slot];
 }
 
-static void note_moment(struct builder *b, uint64_t t_ns, uint32_t what)
-{
-	b->moment = array_grow(b->moment, b->moments, &b->moment_cap, sizeof(*b->moment));
-	b->moment[b->moments++] = (struct moment){.t_ns = t_ns, .what = what};
-}
-
 /* A text that only stands near: give it to a connection unless it has it already. */
 static void text_give(struct builder *b, struct near_text *t, uint32_t slot)
 {
@@ -126,9 +120,12 @@ static uint64_t scan_data(struct builder *b, const struct trace_data *d, uint64_
 
 static uint64_t scan_process(struct builder *b, const struct trace_process *p)
 {
-	note_moment(b, p->t_ns, p->what);
 	if (p->what == TRACE_EXECED)
 		b->t_exec = p->t_ns;
+	if (p->what == TRACE_FORKED) {
+		b->fork = array_grow(b->fork, b->forks, &b->fork_cap, sizeof(*b->fork));
+		b->fork[b->forks++] = p->t_ns;
+	}
 	return p->t_ns;
 }
 
@@ -186,8 +183,8 @@ static uint64_t scan_record(struct builder *b, const struct trace_record *r, uin
 	case TRACE_COVERAGE:
 		return scan_coverage(b, (const void *)r);
 	case TRACE_LOST:
-		if (l->why != TRACE_LOST_STACKS)
-			note_moment(b, l->t_ns, MOMENT_LOST);
+		if (l->why != TRACE_LOST_STACKS && l->t_ns > b->t_lost)
+			b->t_lost = l->t_ns;
 		return l->t_ns;
 	default:
 		return 0;
