@@ -14,7 +14,8 @@
 #include "shim/engine/text.h"
 
 enum {
-	SPINS = 64, /* a holder is done within some hundred instructions, unless it was interrupted */
+	SPINS = 64, /* a holder is done within some hundred instructions, unless it was interrupted, */
+	TURNS = 4,  /* ... and then it may need the processor we are on */
 };
 
 static struct conn *table;
@@ -114,10 +115,13 @@ struct conn *conn_new(uint32_t fd, enum role role, enum trace_origin origin, uin
 
 bool conn_lock(struct conn *c)
 {
-	for (unsigned spin = 0; spin < SPINS; spin++) {
+	for (unsigned spin = 1; spin <= SPINS * TURNS; spin++) {
 		if (!__atomic_exchange_n(&c->lock, 1, __ATOMIC_ACQUIRE))
 			return true;
-		sys_pause();
+		if (spin % SPINS)
+			sys_pause();
+		else if (!engine.quiet)
+			(void)sys_1(SYS_sched_yield, 0);
 	}
 	return false;
 }

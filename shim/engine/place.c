@@ -115,6 +115,13 @@ static uint64_t allowed_size(void)
 	return trace_file_size(r.rlim_cur < max ? r.rlim_cur : max);
 }
 
+static const char call_names[] =
+#define CALL(id, ...) #id "\n"
+#include "shim/engine/calls.def"
+#undef CALL
+	;
+_Static_assert(sizeof(call_names) <= sizeof(((struct trace_header *)0)->call_names), "too many calls");
+
 static void fill_header(struct trace_header *h, uint32_t pid, uint64_t start)
 {
 	h->pid = pid;
@@ -132,6 +139,7 @@ static void fill_header(struct trace_header *h, uint32_t pid, uint64_t start)
 	h->netns = net_namespace();
 	read_boot_id(h->boot_id);
 	copy_link("/proc/self/exe", h->exe, sizeof(h->exe));
+	memcpy(h->call_names, call_names, sizeof(call_names));
 }
 
 /* Map the open file and make its first page storable. */

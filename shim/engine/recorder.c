@@ -15,6 +15,8 @@
 enum {
 	PAGE = 4096,
 	STEP = 512 * 1024, /* populated at a time: some 50 us, once in thousands of records */
+	RUNWAY = STEP,
+	RUNWAY_MAX = 16 * STEP,
 	TRIES = 4,	   /* a file that cannot be created is not asked for again for ever */
 	TABLE_PAGES = (TRACE_HEADER_SIZE + TRACE_MODULES * 256 + TRACE_ROUTES * 256 +
 		       TRACE_CONNECTIONS * 64) /
@@ -36,7 +38,10 @@ static struct {
 	uint32_t state;
 	uint64_t lost_events, lost_bytes; /* since the last LOST record */
 	uint32_t lost_why;
-	uint64_t lap[2]; /* of each half: bytes that were storable before it was reused */
+	uint32_t extending; /* try-lock of ready */
+	uint64_t ready[2];  /* of each half: bytes that are storable and zero */
+	uint64_t lap[2];    /* ... that were storable before it was reused */
+	uint64_t runway;    /* bytes that should be ready beyond the cursor */
 	uint64_t touched[(TABLE_PAGES + 63) / 64]; /* table pages that can be stored to */
 } rec;
 
@@ -88,46 +93,75 @@ static bool populate(uint64_t off, uint64_t len)
 	return allocate(off, len);
 }
 
-/* Make [off, off + len) of the file, part of one half, storable and zero.  Where an earlier lap of the
- * flight recorder has been it is storable already and has only to be cleared, which costs much less
- * than giving the pages back and having them again. */
-static bool prepare(const struct trace_header *h, const struct trace_range *r)
+/* Make the next bytes of a half storable and zero.  Where an earlier lap of the flight recorder has
+ * been they are storable already and have only to be cleared, which costs much less than giving the
+ * pages back and having them again.  With the try-lock held. */
+static bool extend(const struct trace_header *h, uint32_t half)
 {
-	uint64_t start = r->off - h->data_off - r->half * h->half_size, used = rec.lap[r->half];
+	uint64_t from = rec.ready[half], used = rec.lap[half], len = h->half_size - from;
+	uint64_t off = h->data_off + half * h->half_size + from;
 
-	if (start + r->len > used && !populate(r->off, r->len))
+	len = len < STEP ? len : STEP;
+	if (from + len > used && !populate(off, len))
 		return false;
-	if (start < used)
-		memset((uint8_t *)recorder_header + r->off, 0,
-		       r->len < used - start ? r->len : used - start);
+	if (from < used)
+		memset((uint8_t *)recorder_header + off, 0, len < used - from ? len : used - from);
+	__atomic_store_n(&rec.ready[half], from + len, __ATOMIC_RELEASE);
 	return true;
 }
 
+/* Nobody waits for pages: who finds that somebody else is having some goes on. */
+static __attribute__((noinline)) void run_ahead(struct trace_header *h, uint32_t half)
+{
+	if (rec.full || rec.ready[half] >= h->half_size ||
+	    __atomic_exchange_n(&rec.extending, 1, __ATOMIC_ACQUIRE))
+		return;
+	if (!extend(h, half)) {
+		rec.full = rec.tell_full = true;
+		cover_process(h, TRACE_PARTIAL, TRACE_REASON_DISK);
+	}
+	__atomic_store_n(&rec.extending, 0, __ATOMIC_RELEASE);
+}
+
+/* Let records go where pages are ready. */
 static __attribute__((noinline)) void grow(struct trace_header *h)
 {
 	struct trace_range r;
-	bool ok;
+	uint64_t start, ready;
 
-	if (rec.full || !trace_populate_begin(h, STEP, &r))
+	if (!trace_populate_begin(h, STEP, &r))
 		return;
-	ok = prepare(h, &r);
-	trace_populate_complete(h, &r, ok ? r.len : 0);
-	if (ok)
-		return;
-	rec.full = rec.tell_full = true;
-	cover_process(h, TRACE_PARTIAL, TRACE_REASON_DISK);
+	start = r.off - h->data_off - r.half * h->half_size;
+	ready = __atomic_load_n(&rec.ready[r.half], __ATOMIC_ACQUIRE);
+	trace_populate_complete(h, &r, ready > start ? ready - start : 0);
+}
+
+/* Pages should be ready long before they are needed: having them may take as long as the disk likes,
+ * and the other threads go on recording. */
+static void keep_ahead(struct trace_header *h)
+{
+	uint32_t half = __atomic_load_n(&h->active_half, __ATOMIC_RELAXED) & 1;
+
+	if (rec.ready[half] - (h->half[half].cursor & ~TRACE_CURSOR_CLOSED) < rec.runway)
+		run_ahead(h, half);
+}
+
+static void make_ready(struct trace_header *h)
+{
+	keep_ahead(h);
+	grow(h);
 }
 
 /* The older half is reused from r->base on: what lies there is cleared when the cursor comes near;
  * now only the rest of the first page. */
 static void recycle(struct trace_header *h, const struct trace_range *r)
 {
-	const struct trace_half *half = &h->half[r->half];
 	uint64_t rest = -r->base & (PAGE - 1);
 
-	if (rec.lap[r->half] < half->populated)
-		rec.lap[r->half] = half->populated;
+	if (rec.lap[r->half] < rec.ready[r->half])
+		rec.lap[r->half] = rec.ready[r->half];
 	memset((uint8_t *)h + r->off, 0, rest < r->len ? rest : r->len);
+	rec.ready[r->half] = r->base + rest;
 	trace_switch_complete(h, r, true);
 }
 
@@ -193,6 +227,7 @@ static __attribute__((noinline)) void *reserve(struct trace_header *h, enum trac
 	unsigned need;
 
 	for (unsigned tries = 0; tries < 3 && !rec.stopped; tries++) {
+		keep_ahead(h);
 		r = trace_reserve(h, kind, size, &need);
 		if (need & TRACE_NEED_POPULATE)
 			grow(h);
@@ -208,6 +243,8 @@ static __attribute__((noinline)) void *reserve(struct trace_header *h, enum trac
 		}
 	}
 	recorder_lost(rec.full ? TRACE_LOST_FULL : why, size);
+	if (rec.runway < RUNWAY_MAX) /* several threads are faster than one can have pages */
+		rec.runway *= 4;
 	return NULL;
 }
 
@@ -311,7 +348,10 @@ static struct trace_header *create(void *at)
 	memset(rec.touched, 0, sizeof(rec.touched));
 	rec.touched[0] = 1;
 	rec.full = rec.tell_full = rec.stopped = rec.no_advice = false;
-	rec.lost_events = rec.lost_bytes = rec.lap[0] = rec.lap[1] = 0;
+	rec.lost_events = rec.lost_bytes = 0;
+	rec.lap[0] = rec.lap[1] = rec.ready[0] = rec.ready[1] = 0;
+	rec.extending = 0;
+	rec.runway = RUNWAY;
 	h->coverage = rec.state;
 	h->coverage_reasons = rec.reasons;
 	__atomic_store_n(&recorder_header, h, __ATOMIC_RELEASE);
@@ -324,8 +364,8 @@ bool recorder_open(void)
 
 	if (h) {
 		/* So that the first records find room without waiting for each other. */
-		if (!h->half[0].populated && !rec.full && !engine.quiet)
-			grow(h);
+		if (!h->half[0].populated && !rec.full)
+			make_ready(h);
 		return true;
 	}
 	if (engine.quiet || rec.tries >= TRIES)
@@ -336,7 +376,7 @@ bool recorder_open(void)
 		rec.tries++;
 		h = create(NULL);
 		if (h)
-			grow(h);
+			make_ready(h);
 		else if (rec.tries == TRIES)
 			engine_stop(TRACE_REASON_PLACE);
 	}
