@@ -133,6 +133,9 @@ struct trace_header { /* within one page */
 	} half[2];
 	uint32_t growing;	   /* writer's try-lock: populating or switching halves */
 	uint32_t spare;
+	/* Set once: the names of the calls, in the order of the numbers in `call` fields, each ended by
+	 * a newline.  Numbers change between versions of the library, names do not. */
+	char call_names[2048];
 };
 _Static_assert(sizeof(struct trace_header) <= TRACE_HEADER_SIZE, "the header is one page");
 _Static_assert(sizeof(struct trace_module) == 256, "file format");

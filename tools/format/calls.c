@@ -1,23 +1,23 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
- * format/calls: names for the rows of calls.def, which a trace refers to by number.
+ * format/calls: names for the calls that records refer to by number.  The trace brings them along,
+ * because the numbers are those of the library that wrote it.
  */
-#include <sys/syscall.h>
+#include <string.h>
 
 #include "tools/format/format.h"
 
-static const char *const names[] = {
-#define CALL(id, ...) #id,
-#include "shim/engine/calls.def"
-#undef CALL
-};
-
-const char *format_call_name(unsigned call)
+struct span format_call_name(const struct trace_header *h, unsigned call)
 {
-	static char unknown[24];
+	static const char unknown[] = "?";
+	const char *at = h->call_names, *end = at + strnlen(at, sizeof(h->call_names)), *stop;
 
-	if (call < CORE_ARRAY_LEN(names))
-		return names[call];
-	snprintf(unknown, sizeof(unknown), "call %u", call);
-	return unknown;
+	for (; at < end; at = stop + 1, call--) {
+		stop = memchr(at, '\n', (size_t)(end - at));
+		if (!stop)
+			break;
+		if (!call)
+			return (struct span){(const uint8_t *)at, (size_t)(stop - at)};
+	}
+	return (struct span){(const uint8_t *)unknown, 1};
 }

@@ -59,7 +59,7 @@ static void add_bytes(json_t *o, const struct event *e)
 	json_object_set_new(o, "segments", segments_of(e));
 }
 
-json_t *object_event(const struct event *e)
+json_t *object_event(const struct trace_header *h, const struct event *e)
 {
 	json_t *o = json_object();
 
@@ -68,7 +68,7 @@ json_t *object_event(const struct event *e)
 	json_object_set_new(
 		o, "kind",
 		object_text(e->kind < CORE_ARRAY_LEN(kinds) ? kinds[e->kind] : "unknown"));
-	json_object_set_new(o, "call", object_text(format_call_name(e->call)));
+	json_object_set_new(o, "call", object_bytes(format_call_name(h, e->call)));
 	json_object_set_new(o, "direction", json_string(e->dir == DIR_TX ? "sent" : "read"));
 	json_object_set_new(o, "tid", json_integer(e->tid));
 	if (e->kind == EVENT_DATA || e->kind == EVENT_TEXT)

@@ -75,7 +75,7 @@ char *format_utf8(struct span bytes, size_t *ret_len);
 
 /* ---- calls.c ---- */
 
-/* The name of a row of calls.def; "call 70" for one this build does not know (not thread-safe). */
-const char *format_call_name(unsigned call);
+/* The name the writer of the trace gave to a call's number; "?" when it gave none. */
+struct span format_call_name(const struct trace_header *h, unsigned call);
 
 #endif

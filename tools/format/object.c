@@ -143,7 +143,7 @@ static json_t *events_array(const struct report_case *rc)
 	if (rc->x->ordinal == 0)
 		i = 0;
 	for (; i < rc->x->ev_end && i < rc->c->events; i++)
-		json_array_append_new(ret, object_event(&rc->c->event[i]));
+		json_array_append_new(ret, object_event(rc->img->header, &rc->c->event[i]));
 	return ret;
 }
 

@@ -23,6 +23,6 @@ json_t *object_finding(const struct finding *f, const struct connection *c,
 /* ---- event.c ---- */
 
 /* One event of a connection; the beginning of its bytes is included. */
-json_t *object_event(const struct event *e);
+json_t *object_event(const struct trace_header *h, const struct event *e);
 
 #endif

@@ -180,6 +180,7 @@ static void write_event(struct timeline *t, const struct event *e, const struct 
 {
 	char delta[32], size[24];
 	unsigned room = t->p->width > 62 ? t->p->width - 62 : 10;
+	struct span call;
 
 	fprintf(t->p->out, "  %s%13s  ", ev ? ">" : " ",
 		page_delta(delta, (int64_t)(e->t_ns - t->t0)));
@@ -189,7 +190,9 @@ static void write_event(struct timeline *t, const struct event *e, const struct 
 		fputc('\n', t->p->out);
 		return;
 	}
-	fprintf(t->p->out, "%-11s ", format_call_name(e->call));
+	call = format_call_name(t->rc->img->header, e->call);
+	format_escaped(t->p->out, call, 24);
+	fprintf(t->p->out, "%*s", call.n < 12 ? 12 - (int)call.n : 1, "");
 	if (e->kind == EVENT_DATA)
 		fprintf(t->p->out, "%s %9s", e->dir == DIR_TX ? "->" : "<-",
 			page_bytes(size, e->moved));
