@@ -489,13 +489,18 @@ void rule_FRAME_BEFORE_101(struct detect *d)
 		    what_it_is(bytes, s.n), &s);
 }
 
-/* The place behind the final answer where a 101 stands; MODEL_NO_OFF. */
+/* The place behind the final answer where a 101 stands; MODEL_NO_OFF.  A body without a length hides
+ * it; otherwise it is an answer nobody asked for, unless a next request came before. */
 static uint64_t late_101(const struct detect *d, const struct answer *a)
 {
 	uint8_t bytes[16];
+	uint64_t len;
+	bool hidden =
+		http_response_body(&a->view->head, (enum http_method)d->x->request->head.method,
+				   &len) == HTTP_BODY_TO_CLOSE;
 
-	if (bytes_status(bytes, model_bytes(d->c, d->answer, a->end, a->first_event, bytes,
-					    sizeof(bytes))) == 101)
+	if (hidden && bytes_status(bytes, model_bytes(d->c, d->answer, a->end, a->first_event,
+						      bytes, sizeof(bytes))) == 101)
 		return a->end;
 	for (uint32_t i = d->x->mark_start; i < d->c->marks; i++) {
 		const struct mark *m = &d->c->mark[i];

@@ -237,6 +237,26 @@ static unsigned close_code(const struct detect *d, const struct mark *m)
 	return b[2] * 256u + b[3];
 }
 
+/* Behind stray bytes a close is only what follows from them. */
+static bool spoiled(const struct detect *d)
+{
+	return detect_has(d, FINDING_HTTP_AFTER_101) || detect_has(d, FINDING_DOUBLE_101) ||
+	       detect_has(d, FINDING_HTTP_PARSE_AFTER_101) ||
+	       detect_has(d, FINDING_STRAY_BYTES_AFTER_101);
+}
+
+/* A relay that passes on the end of the other side did not end anything itself. */
+static bool follows_other_leg(const struct detect *d)
+{
+	const struct connection *other = d->c->relay;
+	uint32_t end;
+
+	if (!other)
+		return false;
+	end = other->ev_eof < other->ev_reset ? other->ev_eof : other->ev_reset;
+	return end != MODEL_NONE && other->event[end].t_ns <= d->t_own;
+}
+
 static void accepted_then_refused(struct detect *d, const struct mark *m)
 {
 	const struct mark *theirs = close_frame(d, d->ask);
@@ -286,10 +306,7 @@ void rule_CLOSED_RIGHT_AFTER_101(struct detect *d)
 	    (d->server && (!close_is_certain(&d->c->event[event]) ||
 			   d->c->event[event].close_how == CLOSE_EXIT)))
 		return;
-	/* Behind stray bytes the close is only what follows from them. */
-	if (detect_has(d, FINDING_HTTP_AFTER_101) || detect_has(d, FINDING_DOUBLE_101) ||
-	    detect_has(d, FINDING_HTTP_PARSE_AFTER_101) ||
-	    detect_has(d, FINDING_STRAY_BYTES_AFTER_101))
+	if (spoiled(d) || follows_other_leg(d))
 		return;
 	asked = d->x->request->head.flags & HTTP_CONN_CLOSE;
 	f = detect_raise(d, FINDING_CLOSED_RIGHT_AFTER_101);
@@ -316,18 +333,11 @@ void rule_CLOSED_RIGHT_AFTER_101(struct detect *d)
 static bool cut_off(const struct detect *d)
 {
 	const struct event *e = d->ev_own == MODEL_NONE ? NULL : &d->c->event[d->ev_own];
-	const struct connection *other = d->c->relay;
-	uint32_t end;
 
-	if (!e || !d->framed || !d->whole || d->c->shared || d->t_peer <= d->t_own ||
-	    detect_draining(d, d->ev_own) || close_frame(d, DIR_RX) || close_frame(d, DIR_TX) ||
-	    (e->kind == EVENT_CLOSE && e->close_how != CLOSE_CALL))
-		return false;
-	if (!other)
-		return true;
-	/* A relay that passes on the end of the other side did not cut anything. */
-	end = other->ev_eof < other->ev_reset ? other->ev_eof : other->ev_reset;
-	return end == MODEL_NONE || other->event[end].t_ns > d->t_own;
+	return e && d->framed && d->whole && !d->c->shared && d->t_peer > d->t_own &&
+	       !detect_draining(d, d->ev_own) && !close_frame(d, DIR_RX) &&
+	       !close_frame(d, DIR_TX) && (e->kind != EVENT_CLOSE || e->close_how == CLOSE_CALL) &&
+	       !follows_other_leg(d);
 }
 
 /* Timers do not fire early, but servers look at the clock now and then only; and late by little. */
@@ -457,9 +467,10 @@ static bool died_with_it(const struct detect *d)
 void rule_ABRUPT_CLOSE(struct detect *d)
 {
 	bool died = died_with_it(d);
+	int signal = d->p->exit_status & 0x7f;
 	struct finding *f;
 
-	if (!died && (!cut_off(d) || detect_has(d, FINDING_HTTP_TIMER_ON_UPGRADED) ||
+	if (!died && (!cut_off(d) || spoiled(d) || detect_has(d, FINDING_HTTP_TIMER_ON_UPGRADED) ||
 		      detect_has(d, FINDING_IDLE_TIMEOUT_CLOSE) ||
 		      detect_has(d, FINDING_CLOSED_RIGHT_AFTER_101)))
 		return;
@@ -468,11 +479,12 @@ void rule_ABRUPT_CLOSE(struct detect *d)
 	if (died) {
 		finding_severity(f, SEVERITY_WARNING, "process-exit");
 		finding_blame_nobody(f, "the whole process ended");
-		FINDING_SAY(f,
-			    "the process ended %t after the 101 for %b (wait status %u), its "
-			    "WebSocket with it",
-			    since(d->x->t_switched, d->t_own), &d->x->request->target,
-			    (uint64_t)(unsigned)d->p->exit_status);
+		FINDING_SAY(
+			f,
+			"the process ended %t after the 101 for %b (%s %u), its WebSocket with it",
+			since(d->x->t_switched, d->t_own), &d->x->request->target,
+			signal ? "signal" : "exit status",
+			(uint64_t)(signal ? signal : d->p->exit_status >> 8 & 0xff));
 		FINDING_FIX(f, "Find out why the process ended: look at its last log lines.");
 		return;
 	}
