@@ -9,7 +9,7 @@ import subprocess
 import tempfile
 import unittest
 
-from harness import SHAKEDOWN, shakedown
+from harness import LIB, SHAKEDOWN, shakedown
 
 
 class BadInput(unittest.TestCase):
@@ -110,7 +110,9 @@ class BadInput(unittest.TestCase):
     def test_trace_folder_without_permission(self):
         os.mkdir(self.path("locked"))
         os.chmod(self.path("locked"), 0o555)
-        command = [SHAKEDOWN, "run", "-o", "locked/t", "--", "true"]
+        # Another user need not be able to enter the folder of the checkout.
+        shutil.copy(LIB, self.dir)
+        command = [shutil.copy(SHAKEDOWN, self.dir), "run", "-o", "locked/t", "--", "true"]
         other = {"user": 65534, "group": 65534, "extra_groups": []} if os.geteuid() == 0 else {}
         done = subprocess.run(command, cwd=self.dir, stderr=subprocess.PIPE, text=True, check=False,
                               **other)

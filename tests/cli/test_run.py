@@ -133,7 +133,7 @@ class Trace(Folder):
         self.assertEqual(os.listdir(self.dir), [])
 
     def test_launcher_record_holds_pid_and_status(self):
-        done = self.python("import os; print(os.getpid()); os._exit(9)", "-q", "-o", "t")
+        done = self.python("import os; print(os.getpid(), flush=True); os._exit(9)", "-q", "-o", "t")
         with open(self.path("t/launch"), encoding="ascii") as f:
             record = dict(line.split(None, 1) for line in f.read().splitlines())
         self.assertEqual(record["pid"], done.stdout.strip())

@@ -158,8 +158,10 @@ class Place(DiskCase):
 
     def test_a_folder_that_may_not_be_written_to_does_not_hurt_the_server(self):
         os.mkdir(self.trace, 0o500)
+        # Nobody need not be able to enter the folder of the checkout.
+        command = [shutil.copy(counter.VICTIM, self.dir)]
         options = {"user": NOBODY, "group": NOBODY} if os.getuid() == 0 else {}
-        self.serve(**options)
+        self.serve(command=command, **options)
         self.assertEqual(os.listdir(self.trace), [])
 
     def test_a_missing_parent_does_not_hurt_the_server(self):
