@@ -20,7 +20,7 @@ void *memset(void *dst, int c, size_t n);
 int memcmp(const void *a, const void *b, size_t n);
 
 #define CORE_ARRAY_LEN(a) (sizeof(a) / sizeof((a)[0]))
-#define CORE_ALIGN8(n)    (((n) + 7u) & ~(uintptr_t)7u)
+#define CORE_ALIGN8(n)	  (((n) + 7u) & ~(uintptr_t)7u)
 
 /* A run of bytes somebody else owns. */
 struct span {

@@ -13,7 +13,7 @@
 #include "core/exchange/phase.h"
 #include "core/http/view.h"
 
-#define MODEL_NONE UINT32_MAX  /* no event */
+#define MODEL_NONE   UINT32_MAX /* no event */
 #define MODEL_NO_OFF UINT64_MAX
 
 enum event_kind {
@@ -43,29 +43,30 @@ struct segment {
 };
 
 struct event {
-	uint64_t t_ns;	  /* TX: when the call began; everything else: when it returned */
-	uint64_t off;	  /* DATA: stream offset of the first byte */
-	uint64_t stack;	  /* id of a recorded stack, 0 for none */
-	uint32_t moved;	  /* DATA: bytes the kernel moved */
+	uint64_t t_ns;	/* TX: when the call began; everything else: when it returned */
+	uint64_t off;	/* DATA: stream offset of the first byte */
+	uint64_t stack; /* id of a recorded stack, 0 for none */
+	uint32_t moved; /* DATA: bytes the kernel moved */
 	uint32_t tid;
-	uint32_t record;  /* ordinal of the record in its file: "event" in the JSON evidence */
-	int32_t err;	  /* FAILED: errno */
-	uint16_t call;	  /* row of calls.def */
-	uint8_t kind;	  /* enum event_kind */
-	uint8_t dir;	  /* enum dir */
-	uint8_t flags;	  /* enum event_flag */
+	uint32_t record; /* ordinal of the record in its file: "event" in the JSON evidence */
+	int32_t err;	 /* FAILED: errno */
+	uint16_t call;	 /* row of calls.def */
+	uint8_t kind;	 /* enum event_kind */
+	uint8_t dir;	 /* enum dir */
+	uint8_t flags;	 /* enum event_flag */
 	uint8_t close_how;
-	uint8_t fd;	  /* TEXT: 1 or 2 */
+	uint8_t fd; /* TEXT: 1 or 2 */
 	uint8_t spare;
 	uint32_t segments;
 	const struct segment *segment;
 };
 
 enum event_flag {
-	EVENT_OVERLAP = 1u << 0,  /* another thread was inside a read of this connection */
-	EVENT_UNREAD = 1u << 1,	  /* CLOSE: input was still queued (the kernel will send RST) */
-	EVENT_OWNER = 1u << 2,	  /* TEXT: written by a thread with exactly this one open attempt */
-	EVENT_AFTER_SIGNAL = 1u << 3, /* the process is being shut down (launcher saw TERM/INT/QUIT) */
+	EVENT_OVERLAP = 1u << 0, /* another thread was inside a read of this connection */
+	EVENT_UNREAD = 1u << 1,	 /* CLOSE: input was still queued (the kernel will send RST) */
+	EVENT_OWNER = 1u << 2,	 /* TEXT: written by a thread with exactly this one open attempt */
+	EVENT_AFTER_SIGNAL =
+		1u << 3, /* the process is being shut down (launcher saw TERM/INT/QUIT) */
 };
 
 /* A phase event pinned to the event whose bytes made it true; frame is a copy.
@@ -79,18 +80,18 @@ struct mark {
 };
 
 enum outcome {
-	OUTCOME_UPGRADED,   /* 101 written completely */
-	OUTCOME_REFUSED,    /* final status 3xx, 4xx or other non-2xx below 500 */
-	OUTCOME_IGNORED,    /* 2xx: treated as an ordinary request */
-	OUTCOME_FAILED,	    /* 5xx, or an answer that is no answer (cut off, not HTTP) */
+	OUTCOME_UPGRADED, /* 101 written completely */
+	OUTCOME_REFUSED,  /* final status 3xx, 4xx or other non-2xx below 500 */
+	OUTCOME_IGNORED,  /* 2xx: treated as an ordinary request */
+	OUTCOME_FAILED,	  /* 5xx, or an answer that is no answer (cut off, not HTTP) */
 	OUTCOME_UNANSWERED, /* the server ended the connection, or observation ended after the limit, without an answer */
-	OUTCOME_ABANDONED,  /* the client left first */
-	OUTCOME_PENDING,    /* observation ended before anything could be said */
+	OUTCOME_ABANDONED, /* the client left first */
+	OUTCOME_PENDING,   /* observation ended before anything could be said */
 };
 const char *outcome_name(enum outcome o);
 
 enum {
-	MODEL_ANSWERS = 8,  /* heads written for one request, interim ones included */
+	MODEL_ANSWERS = 8, /* heads written for one request, interim ones included */
 	MODEL_FRAMES = 6,
 };
 
@@ -98,10 +99,10 @@ enum {
  * the struct. */
 struct answer {
 	const struct http_view *view;
-	struct span bytes;  /* the head as recorded (masked) */
-	uint64_t off;	    /* first byte of the head, in its direction */
-	uint64_t end;	    /* one past the head */
-	uint64_t body_end;  /* one past the body, MODEL_NO_OFF when it was not seen to end */
+	struct span bytes; /* the head as recorded (masked) */
+	uint64_t off;	   /* first byte of the head, in its direction */
+	uint64_t end;	   /* one past the head */
+	uint64_t body_end; /* one past the body, MODEL_NO_OFF when it was not seen to end */
 	uint32_t first_event, last_event; /* events that carried the head */
 	uint64_t t_ns;
 };
@@ -110,46 +111,49 @@ struct connection;
 
 struct exchange {
 	const struct connection *conn;
-	uint32_t ordinal;	/* request number on the connection, from 0 */
+	uint32_t ordinal; /* request number on the connection, from 0 */
 	bool attempt;
-	bool websocket;		/* Upgrade: websocket, or Sec-WebSocket-* fields */
+	bool websocket; /* Upgrade: websocket, or Sec-WebSocket-* fields */
 	enum outcome outcome;
-	const struct http_view *request; /* never NULL; empty when no byte of the head was recorded */
+	const struct http_view
+		*request; /* never NULL; empty when no byte of the head was recorded */
 	struct span request_bytes;
 	uint64_t req_off, req_head_end, req_end; /* MODEL_NO_OFF: not reached */
-	uint64_t early_off;	/* first byte behind the request before the answer */
+	uint64_t early_off; /* first byte behind the request before the answer */
 	uint32_t answers;
-	struct answer *answer;	/* answers of them, in the order written; the last may be partial */
+	struct answer *answer; /* answers of them, in the order written; the last may be partial */
 	const struct answer *final; /* first answer that is 101 or not 1xx; NULL when none */
-	uint64_t t_start, t_head, t_answer, t_switched; /* 0: never */
+	uint64_t t_start, t_head, t_answer, t_switched;	    /* 0: never */
 	uint32_t ev_start, ev_head, ev_answer, ev_switched; /* event indices, MODEL_NONE: never */
-	uint32_t ev_end;	/* one past the last event of this exchange */
+	uint32_t ev_end;	       /* one past the last event of this exchange */
 	uint32_t mark_start, mark_end; /* half-open range of connection.mark */
-	uint64_t frames[2];	/* frames begun, by direction */
-	uint64_t off_switched[2]; /* behind the switch: first offset of each direction, MODEL_NO_OFF */
+	uint64_t frames[2];	       /* frames begun, by direction */
+	uint64_t off_switched
+		[2]; /* behind the switch: first offset of each direction, MODEL_NO_OFF */
 };
 
 struct connection {
-	uint32_t id;		/* unique within the process image */
-	uint64_t cookie;	/* SO_COOKIE, 0 unknown */
+	uint32_t id;	 /* unique within the process image */
+	uint64_t cookie; /* SO_COOKIE, 0 unknown */
 	enum role role;
 	char peer[64], local[64]; /* printable addresses */
 	uint32_t fd;
-	bool partial;		/* not everything was seen; partial_reason says why */
+	bool partial; /* not everything was seen; partial_reason says why */
 	const char *partial_reason;
 	enum phase_foreign foreign;
 	uint32_t events, marks, exchanges;
-	struct event *event;	/* ordered by t_ns, ties in record order */
+	struct event *event; /* ordered by t_ns, ties in record order */
 	struct mark *mark;
 	struct exchange *exchange;
 	uint32_t ev_eof, ev_close, ev_reset, ev_shutdown; /* first of each, MODEL_NONE */
-	uint64_t rx_end, tx_end; /* bytes moved in all */
+	uint64_t rx_end, tx_end;			  /* bytes moved in all */
 	uint64_t t_open;
-	uint64_t spoke_first;	/* bytes of the answering side, not recorded, before the first request */
-	bool held;		/* the process's own table says it is open */
-	bool overlapped;	/* some event has EVENT_OVERLAP */
-	bool texts;		/* some event is EVENT_TEXT */
-	bool shared;		/* another process may hold a copy (fork while open): closing proves
+	uint64_t
+		spoke_first; /* bytes of the answering side, not recorded, before the first request */
+	bool held;	     /* the process's own table says it is open */
+	bool overlapped;     /* some event has EVENT_OVERLAP */
+	bool texts;	     /* some event is EVENT_TEXT */
+	bool shared;	     /* another process may hold a copy (fork while open): closing proves
 				 * nothing about the peer */
 	const struct connection *relay; /* the other leg, NULL when none was found */
 };
@@ -157,13 +161,13 @@ struct connection {
 /* One process image: the unit a rule may look across (relay pairs, equal timeouts). */
 struct process {
 	uint32_t pid;
-	uint64_t t_begin, t_end;	/* observation */
-	bool alive;			/* still running when the trace was read */
-	bool exited;			/* its end was seen */
-	int exit_status;		/* wait(2) status, valid with exited and status_known */
+	uint64_t t_begin, t_end; /* observation */
+	bool alive;		 /* still running when the trace was read */
+	bool exited;		 /* its end was seen */
+	int exit_status;	 /* wait(2) status, valid with exited and status_known */
 	bool status_known;
-	bool closes_unseen;		/* descriptors may have been closed where we could not see */
-	uint64_t t_signal;		/* when the launcher saw or sent TERM/INT/QUIT/HUP, 0 never */
+	bool closes_unseen; /* descriptors may have been closed where we could not see */
+	uint64_t t_signal;  /* when the launcher saw or sent TERM/INT/QUIT/HUP, 0 never */
 	uint32_t connections;
 	struct connection *connection;
 };

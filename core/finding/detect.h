@@ -17,13 +17,13 @@ struct detect {
 	const struct connection *c;
 	const struct exchange *x; /* NULL for a connection rule */
 	const struct finding_options *o;
-	enum dir ask, answer;	  /* directions of requests and answers */
-	bool server;		  /* this process answers */
-	bool whole;		  /* every byte of the connection was counted */
-	bool switched;		  /* the answer is a complete 101 */
-	bool framed;		  /* ... to WebSocket */
-	bool silent;		  /* complete request, not one byte of an answer */
-	uint64_t t_peer, t_own;	  /* first end by each side, UINT64_MAX never */
+	enum dir ask, answer;	/* directions of requests and answers */
+	bool server;		/* this process answers */
+	bool whole;		/* every byte of the connection was counted */
+	bool switched;		/* the answer is a complete 101 */
+	bool framed;		/* ... to WebSocket */
+	bool silent;		/* complete request, not one byte of an answer */
+	uint64_t t_peer, t_own; /* first end by each side, UINT64_MAX never */
 	uint32_t ev_peer, ev_own;
 	struct finding *ret;
 	uint32_t n;
@@ -40,17 +40,17 @@ struct finding *detect_raise(struct detect *d, enum finding_id id);
 bool detect_has(const struct detect *d, enum finding_id id);
 
 /* f->message, f->fix; f may be NULL. */
-#define FINDING_SAY(f, ...) \
-	do { \
-		if (f) \
+#define FINDING_SAY(f, ...)                                                   \
+	do {                                                                  \
+		if (f)                                                        \
 			say((f)->message, sizeof((f)->message), __VA_ARGS__); \
 	} while (0)
-#define FINDING_FIX(f, ...) \
-	do { \
-		if (f) { \
-			(f)->fix[0] = '\0'; \
+#define FINDING_FIX(f, ...)                                           \
+	do {                                                          \
+		if (f) {                                              \
+			(f)->fix[0] = '\0';                           \
 			say((f)->fix, sizeof((f)->fix), __VA_ARGS__); \
-		} \
+		}                                                     \
 	} while (0)
 
 /* All take f NULL. */

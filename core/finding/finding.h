@@ -53,33 +53,33 @@ enum {
 struct evidence {
 	uint32_t event; /* index into connection.event */
 	uint8_t dir;
-	uint64_t off;	/* stream offset the reader should look at */
-	uint32_t len;	/* bytes worth showing, 0 for an event without bytes */
+	uint64_t off; /* stream offset the reader should look at */
+	uint32_t len; /* bytes worth showing, 0 for an event without bytes */
 };
 
 struct finding {
 	enum finding_id id;
 	enum severity severity;
 	bool primary;
-	const char *sub;		/* sub-diagnosis id, NULL when the row has none */
-	char message[FINDING_TEXT];	/* what happened, with the concrete values */
-	char fix[FINDING_TEXT];		/* how to fix it, concrete where possible */
+	const char *sub;	    /* sub-diagnosis id, NULL when the row has none */
+	char message[FINDING_TEXT]; /* what happened, with the concrete values */
+	char fix[FINDING_TEXT];	    /* how to fix it, concrete where possible */
 	uint32_t evidences;
 	struct evidence evidence[FINDING_EVIDENCE];
-	uint32_t blame_event;		/* whose stack blames; MODEL_NONE with blame_reason */
+	uint32_t blame_event; /* whose stack blames; MODEL_NONE with blame_reason */
 	const char *blame_reason;
 };
 
 /* Thresholds; all are command-line options. */
 struct finding_options {
-	uint64_t never_answered_ns;    /* 5 s */
-	uint64_t relay_ns;	       /* 1 s */
+	uint64_t never_answered_ns;	/* 5 s */
+	uint64_t relay_ns;		/* 1 s */
 	uint64_t closed_right_after_ns; /* 1 s */
-	uint64_t close_wait_ns;	       /* 30 s */
-	uint64_t silent_ns;	       /* 30 s */
-	uint64_t orphan_ns;	       /* 5 s */
-	uint64_t log_near_ns;	       /* 50 ms */
-	uint32_t timer_percent;	       /* 2 */
+	uint64_t close_wait_ns;		/* 30 s */
+	uint64_t silent_ns;		/* 30 s */
+	uint64_t orphan_ns;		/* 5 s */
+	uint64_t log_near_ns;		/* 50 ms */
+	uint32_t timer_percent;		/* 2 */
 };
 void finding_options_default(struct finding_options *o);
 

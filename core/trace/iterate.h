@@ -10,12 +10,12 @@
 
 enum trace_error {
 	TRACE_OK,
-	TRACE_ERR_SHORT,    /* smaller than a header */
-	TRACE_ERR_MAGIC,    /* not a trace */
-	TRACE_ERR_ENDIAN,   /* written on a machine of the other byte order */
-	TRACE_ERR_NEWER,    /* version or feature bits this reader does not know */
-	TRACE_ERR_LAYOUT,   /* offsets that contradict the file's size */
-	TRACE_ERR_EMPTY,    /* its process ended before the header was there */
+	TRACE_ERR_SHORT,  /* smaller than a header */
+	TRACE_ERR_MAGIC,  /* not a trace */
+	TRACE_ERR_ENDIAN, /* written on a machine of the other byte order */
+	TRACE_ERR_NEWER,  /* version or feature bits this reader does not know */
+	TRACE_ERR_LAYOUT, /* offsets that contradict the file's size */
+	TRACE_ERR_EMPTY,  /* its process ended before the header was there */
 };
 const char *trace_error_text(enum trace_error e);
 
@@ -29,7 +29,7 @@ struct trace_iter {
 	uint64_t at;	   /* offset in the half of the next record */
 	uint64_t sequence; /* of the half being read */
 	uint8_t half;	   /* which one, 2: none yet */
-	bool tail;	  /* the last call stopped before something unfinished, counted in holes */
+	bool tail;	   /* the last call stopped before something unfinished, counted in holes */
 	uint8_t spare[2];
 	uint32_t ordinal; /* of the last record returned, from 1 */
 	uint32_t holes;	  /* unfinished records and zero gaps passed over */

@@ -20,17 +20,17 @@
 
 #include "core/core.h"
 
-#define TRACE_MAGIC    UINT64_C(0x4e574f444b414853) /* "SHAKDOWN" in little-endian bytes */
-#define TRACE_VERSION  1u
-#define TRACE_ENDIAN   UINT32_C(0x01020304)
-#define TRACE_SUFFIX   ".trace"
+#define TRACE_MAGIC   UINT64_C(0x4e574f444b414853) /* "SHAKDOWN" in little-endian bytes */
+#define TRACE_VERSION 1u
+#define TRACE_ENDIAN  UINT32_C(0x01020304)
+#define TRACE_SUFFIX  ".trace"
 
 enum {
 	TRACE_HEADER_SIZE = 4096,
 	TRACE_MODULES = 512,
-	TRACE_ROUTES = 256,	   /* the last row is "(other)" */
+	TRACE_ROUTES = 256, /* the last row is "(other)" */
 	TRACE_CONNECTIONS = 65536,
-	TRACE_BUCKETS = 28,	   /* latency histogram: bucket i counts [2^i, 2^(i+1)) microseconds */
+	TRACE_BUCKETS = 28, /* latency histogram: bucket i counts [2^i, 2^(i+1)) microseconds */
 };
 
 enum trace_coverage_state {
@@ -46,22 +46,22 @@ enum trace_coverage_reason {
 #undef COVERAGE_REASON
 };
 
-struct trace_module { /* 256 bytes */
-	uint64_t start, end;	/* addresses of the executable mapping */
-	uint64_t file_off;	/* of start in the file */
+struct trace_module {	     /* 256 bytes */
+	uint64_t start, end; /* addresses of the executable mapping */
+	uint64_t file_off;   /* of start in the file */
 	uint8_t build_id[20];
-	uint8_t build_id_len;	/* 0: none found */
+	uint8_t build_id_len; /* 0: none found */
 	uint8_t spare[3];
-	char path[208];		/* NUL-terminated, truncated at the front when too long */
+	char path[208]; /* NUL-terminated, truncated at the front when too long */
 };
 
 struct trace_route { /* 256 bytes; plain exchanges, counted only */
 	uint64_t count;
 	uint64_t bytes_rx, bytes_tx;
-	uint8_t method;		/* enum http_method */
-	uint8_t used;		/* 0: free row */
+	uint8_t method;		 /* enum http_method */
+	uint8_t used;		 /* 0: free row */
 	uint8_t status_class[6]; /* saturating share: unused slots 0; [1]..[5] = 1xx..5xx seen */
-	char path[112];		/* without query; NUL-terminated */
+	char path[112];		 /* without query; NUL-terminated */
 	uint32_t bucket[TRACE_BUCKETS];
 };
 
@@ -70,11 +70,11 @@ struct trace_connection { /* 64 bytes; survives SIGKILL */
 	uint64_t t_open;
 	uint64_t t_last;
 	uint64_t off[2];
-	uint32_t id;		/* 0: free row */
+	uint32_t id; /* 0: free row */
 	uint32_t fd;
 	uint8_t role;
 	uint8_t phase;
-	uint8_t flags;		/* enum trace_connection_flag */
+	uint8_t flags; /* enum trace_connection_flag */
 	uint8_t spare[5];
 	uint64_t spare2;
 };
@@ -82,7 +82,7 @@ enum trace_connection_flag {
 	TRACE_CONN_ATTEMPT = 1u << 0, /* an attempt without an answer is open */
 	TRACE_CONN_SWITCHED = 1u << 1,
 	TRACE_CONN_PARTIAL = 1u << 2,
-	TRACE_CONN_EOF = 1u << 3,     /* the peer's FIN was delivered */
+	TRACE_CONN_EOF = 1u << 3,      /* the peer's FIN was delivered */
 	TRACE_CONN_RECORDED = 1u << 4, /* records of this connection exist (or were discarded) */
 };
 
@@ -90,48 +90,49 @@ struct trace_header { /* within one page */
 	uint64_t magic;
 	uint32_t version;
 	uint32_t endian;
-	uint64_t features;	/* must-understand bits; a reader refuses bits it does not know */
+	uint64_t features; /* must-understand bits; a reader refuses bits it does not know */
 	uint64_t file_size;
 	uint64_t modules_off, routes_off, connections_off, data_off;
 	uint64_t half_size;
 	uint8_t boot_id[16];
-	uint64_t netns;		/* inode of the network namespace */
+	uint64_t netns; /* inode of the network namespace */
 	uint32_t pid, ppid;
-	uint64_t start_ticks;	/* /proc/PID/stat field 22 */
-	uint64_t t_load;	/* CLOCK_MONOTONIC ns when the library was loaded */
+	uint64_t start_ticks; /* /proc/PID/stat field 22 */
+	uint64_t t_load;      /* CLOCK_MONOTONIC ns when the library was loaded */
 	uint64_t t_created;
 	int64_t realtime_offset; /* CLOCK_REALTIME - CLOCK_MONOTONIC in ns, at creation */
-	uint32_t doors;		/* enum trace_door */
-	uint32_t max_body;	/* bytes of a body recorded per direction and attempt */
-	uint32_t max_payload;	/* bytes of a well-formed frame's payload recorded */
-	uint32_t options;	/* enum trace_option */
+	uint32_t doors;		 /* enum trace_door */
+	uint32_t max_body;	 /* bytes of a body recorded per direction and attempt */
+	uint32_t max_payload;	 /* bytes of a well-formed frame's payload recorded */
+	uint32_t options;	 /* enum trace_option */
 	char exe[512];
-	char library[512];	/* path of the library that wrote this */
-	char note[256];		/* free text: why coverage is not full, in the writer's words */
+	char library[512]; /* path of the library that wrote this */
+	char note[256];	   /* free text: why coverage is not full, in the writer's words */
 	/* ---- changing while the process lives; each word is written atomically ---- */
-	uint32_t coverage;	/* enum trace_coverage_state */
-	uint32_t modules;	/* rows in use */
+	uint32_t coverage; /* enum trace_coverage_state */
+	uint32_t modules;  /* rows in use */
 	uint64_t coverage_reasons;
-	uint64_t t_end;		/* 0 while it lives; set by the end record */
-	uint32_t ended;		/* 1: exit was seen */
+	uint64_t t_end; /* 0 while it lives; set by the end record */
+	uint32_t ended; /* 1: exit was seen */
 	int32_t exit_code;
 	uint64_t lost_events, lost_bytes;
 	uint64_t discarded_halves; /* flight recorder: how often an older half was thrown away */
 	uint64_t discarded_records;
-	uint64_t opened, closed;   /* connections */
-	uint64_t exchanges;	   /* all, attempts included */
+	uint64_t opened, closed; /* connections */
+	uint64_t exchanges;	 /* all, attempts included */
 	uint64_t attempts;
-	uint64_t h2c_offers;	   /* counted, not recorded */
-	uint64_t calls;		   /* calls on tracked connections */
+	uint64_t h2c_offers; /* counted, not recorded */
+	uint64_t calls;	     /* calls on tracked connections */
 	uint32_t active_half;
-	uint32_t keep_first;	   /* 1: stop when full instead of discarding */
+	uint32_t keep_first; /* 1: stop when full instead of discarding */
 	struct trace_half {
-		uint64_t cursor;   /* bytes reserved; TRACE_CURSOR_CLOSED is set while it is not active */
-		uint64_t sequence; /* of this use: higher is younger; 0 never used */
+		uint64_t
+			cursor; /* bytes reserved; TRACE_CURSOR_CLOSED is set while it is not active */
+		uint64_t sequence;  /* of this use: higher is younger; 0 never used */
 		uint64_t populated; /* bytes that may be stored to */
-		uint64_t stuck;	   /* writer's: 1 + offset of the record that forbade reuse, 0 none */
+		uint64_t stuck; /* writer's: 1 + offset of the record that forbade reuse, 0 none */
 	} half[2];
-	uint32_t growing;	   /* writer's try-lock: populating or switching halves */
+	uint32_t growing; /* writer's try-lock: populating or switching halves */
 	uint32_t spare;
 	/* Set once: the names of the calls, in the order of the numbers in `call` fields, each ended by
 	 * a newline.  Numbers change between versions of the library, names do not. */
@@ -152,7 +153,7 @@ enum trace_door {
 	TRACE_DOOR_SECCOMP = 1u << 3,
 };
 enum trace_option {
-	TRACE_OPT_ALL = 1u << 0,	/* --all: plain exchanges recorded too */
+	TRACE_OPT_ALL = 1u << 0, /* --all: plain exchanges recorded too */
 	TRACE_OPT_NO_REDACT = 1u << 1,
 };
 
@@ -206,7 +207,7 @@ struct trace_open {
 };
 
 struct trace_segment { /* followed by len bytes, padded to 8 */
-	uint32_t rel; /* from the first byte of the data */
+	uint32_t rel;  /* from the first byte of the data */
 	uint32_t len;
 };
 struct trace_data {
@@ -225,9 +226,9 @@ struct trace_data {
 };
 enum trace_data_flag {
 	TRACE_DATA_OVERLAP = 1u << 0, /* another thread was inside a read of this connection */
-	TRACE_DATA_RAW = 1u << 1,     /* appended without the connection's lock: off is unreliable */
-	TRACE_DATA_LATE = 1u << 2,    /* written later from the pool of partial heads */
-	TRACE_DATA_UNSEEN = 1u << 3,  /* bytes were not visible (sendfile, splice, bad pointer) */
+	TRACE_DATA_RAW = 1u << 1,    /* appended without the connection's lock: off is unreliable */
+	TRACE_DATA_LATE = 1u << 2,   /* written later from the pool of partial heads */
+	TRACE_DATA_UNSEEN = 1u << 3, /* bytes were not visible (sendfile, splice, bad pointer) */
 };
 
 enum trace_result_what {
@@ -246,9 +247,9 @@ struct trace_result {
 };
 
 enum trace_close_what {
-	TRACE_CLOSED,	   /* one descriptor; left says how many remain */
-	TRACE_SHUT,	   /* shutdown: how */
-	TRACE_DUPED,	   /* a further descriptor */
+	TRACE_CLOSED, /* one descriptor; left says how many remain */
+	TRACE_SHUT,   /* shutdown: how */
+	TRACE_DUPED,  /* a further descriptor */
 	TRACE_CLOSE_UNSEEN,
 	TRACE_CLOSE_EXEC,
 };
@@ -267,10 +268,11 @@ struct trace_close {
 struct trace_stack {
 	struct trace_record rec; /* flags: 1 = frame pointers are proven */
 	uint64_t id;		 /* never 0 */
-	uint64_t reg[18];	 /* DWARF x86-64 numbering: rax rdx rcx rbx rsi rdi rbp rsp r8-r15 rip; [17] 0 */
-	uint32_t words;		 /* length of the copied window in words, starting at rsp */
-	uint32_t kept;		 /* words that follow the bitmap; the others are zero */
-	/* uint64_t bitmap[(words + 63) / 64]; uint64_t word[kept]; */
+	uint64_t reg
+		[18]; /* DWARF x86-64 numbering: rax rdx rcx rbx rsi rdi rbp rsp r8-r15 rip; [17] 0 */
+	uint32_t words; /* length of the copied window in words, starting at rsp */
+	uint32_t kept;	/* words that follow the bitmap; the others are zero */
+			/* uint64_t bitmap[(words + 63) / 64]; uint64_t word[kept]; */
 };
 
 struct trace_text {
@@ -278,17 +280,17 @@ struct trace_text {
 	uint64_t t_ns;
 	uint32_t conn; /* the one open attempt of this thread, 0 when it is not the only one */
 	uint32_t tid;
-	uint32_t len;  /* bytes that follow, padded to 8 */
+	uint32_t len; /* bytes that follow, padded to 8 */
 	uint16_t fd;
 	uint16_t spare;
 };
 
 enum trace_lost_why {
-	TRACE_LOST_FULL,	/* no page could be had, or --keep first is full */
-	TRACE_LOST_RACE,	/* outran the populated pages, or half switch in progress */
-	TRACE_LOST_HEADS,	/* pool of partial heads exhausted */
-	TRACE_LOST_STACKS,	/* no scratch memory for a stack */
-	TRACE_LOST_TABLE,	/* more connections or descriptors than the tables hold */
+	TRACE_LOST_FULL,   /* no page could be had, or --keep first is full */
+	TRACE_LOST_RACE,   /* outran the populated pages, or half switch in progress */
+	TRACE_LOST_HEADS,  /* pool of partial heads exhausted */
+	TRACE_LOST_STACKS, /* no scratch memory for a stack */
+	TRACE_LOST_TABLE,  /* more connections or descriptors than the tables hold */
 };
 struct trace_lost {
 	struct trace_record rec;

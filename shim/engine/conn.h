@@ -28,14 +28,15 @@ enum conn_bit {
 	CONN_PARTIAL = 1u << 4,
 	CONN_EOF = 1u << 5,
 	CONN_EITHER_ROLE = 1u << 6, /* the first byte that moves will tell */
-	CONN_LATER = 1u << 7,	  /* earlier requests wait for answers: those are not recorded */
-	CONN_COUNTING = 1u << 8,  /* a plain exchange is being counted */
-	CONN_ANSWERED = 1u << 9,  /* ... and its answer head is complete: took holds the time */
-	CONN_IN_HEAD = 1u << 10,  /* a request head has begun and is not complete */
-	CONN_EARLY = 1u << 11,	  /* bytes came behind the request before its answer */
-	CONN_FRAMES_RX = 1u << 12, /* what arrives is read as frames, for certain */
+	CONN_LATER = 1u << 7,	    /* earlier requests wait for answers: those are not recorded */
+	CONN_COUNTING = 1u << 8,    /* a plain exchange is being counted */
+	CONN_ANSWERED = 1u << 9,    /* ... and its answer head is complete: took holds the time */
+	CONN_IN_HEAD = 1u << 10,    /* a request head has begun and is not complete */
+	CONN_EARLY = 1u << 11,	    /* bytes came behind the request before its answer */
+	CONN_FRAMES_RX = 1u << 12,  /* what arrives is read as frames, for certain */
 	CONN_FRAMES_TX = 1u << 13,
-	CONN_BLOT_RX = 1u << 14, /* bytes were lost that the masker had to see: mask all that follow */
+	CONN_BLOT_RX =
+		1u << 14, /* bytes were lost that the masker had to see: mask all that follow */
 	CONN_BLOT_TX = 1u << 15,
 };
 
@@ -62,22 +63,22 @@ struct conn {
 	uint32_t id;	     /* 0: free */
 	uint32_t fd;	     /* one that means it; of a free row: the next free one */
 	uint32_t listener;
-	uint32_t epoch;	 /* half in which the OPEN record lies, 0: nowhere */
-	uint32_t entered[2]; /* counts calls entered: two at once are noticed by it */
+	uint32_t epoch;		/* half in which the OPEN record lies, 0: nowhere */
+	uint32_t entered[2];	/* counts calls entered: two at once are noticed by it */
 	uint32_t last_what[2];	/* of the call that came back last: buffer and result, mixed; */
 	uint32_t last_frame[2]; /* ... and where its struct call lay, the low half */
-	uint32_t missed[2]; /* bytes moved by calls that did not get the lock */
-	uint32_t attempt;   /* ordinal of the attempt recorded last */
-	uint32_t calls;	    /* not yet added to the header */
+	uint32_t missed[2];	/* bytes moved by calls that did not get the lock */
+	uint32_t attempt;	/* ordinal of the attempt recorded last */
+	uint32_t calls;		/* not yet added to the header */
 	uint16_t bits;
 	uint16_t refs;	/* descriptors */
 	uint16_t owner; /* row of the text owners, 0: none */
 	uint8_t lock;
-	uint8_t dying;	/* set without the lock: free it when you unlock */
-	uint8_t heads;	/* 1 + slot of the pool of partial heads */
+	uint8_t dying; /* set without the lock: free it when you unlock */
+	uint8_t heads; /* 1 + slot of the pool of partial heads */
 	uint16_t route;
 	uint16_t call; /* that opened it */
-	uint8_t waits;	/* reads recorded before the answer */
+	uint8_t waits; /* reads recorded before the answer */
 	uint8_t origin;
 };
 _Static_assert(sizeof(struct conn) <= 448, "memory per idle connection is a promise");

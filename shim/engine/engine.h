@@ -21,10 +21,10 @@
 
 /* What a call does, as far as the engine cares. Column "op" of calls.def. */
 enum call_op {
-	OP_READ,       /* bytes in */
-	OP_WRITE,      /* bytes out */
-	OP_SENDFILE,   /* bytes out that cannot be seen: arg0 is the socket */
-	OP_SPLICE,     /* both ends may be sockets: arg0 in, arg2 out */
+	OP_READ,     /* bytes in */
+	OP_WRITE,    /* bytes out */
+	OP_SENDFILE, /* bytes out that cannot be seen: arg0 is the socket */
+	OP_SPLICE,   /* both ends may be sockets: arg0 in, arg2 out */
 	OP_ACCEPT,
 	OP_CONNECT,
 	OP_LISTEN,
@@ -33,32 +33,32 @@ enum call_op {
 	OP_SHUTDOWN,
 	OP_CLOSE,
 	OP_CLOSE_RANGE,
-	OP_DUP,	       /* arg0 -> ret */
-	OP_DUP2,       /* arg0 -> arg1 */
+	OP_DUP,	 /* arg0 -> ret */
+	OP_DUP2, /* arg0 -> arg1 */
 	OP_FCNTL,
-	OP_FORGET,     /* a new descriptor that is no connection: drop what we believed about it */
+	OP_FORGET,	/* a new descriptor that is no connection: drop what we believed about it */
 	OP_FORGET_PAIR, /* int[2] at arg0 */
-	OP_WAIT,       /* epoll, poll, select and kin: nothing to watch */
-	OP_FORK,       /* the child is a copy */
-	OP_VFORK,      /* the child shares our memory: a tail jump */
-	OP_SPAWN,      /* fork and exec in one */
+	OP_WAIT,	/* epoll, poll, select and kin: nothing to watch */
+	OP_FORK,	/* the child is a copy */
+	OP_VFORK,	/* the child shares our memory: a tail jump */
+	OP_SPAWN,	/* fork and exec in one */
 	OP_EXEC,
-	OP_PRIVILEGE,  /* set*id, capset, unshare, setns */
+	OP_PRIVILEGE, /* set*id, capset, unshare, setns */
 	OP_SECCOMP,
 	OP_IO_URING,
 	OP_DLOPEN,
 	OP_FDOPEN,
-	OP_SYSCALL,    /* syscall() itself */
+	OP_SYSCALL, /* syscall() itself */
 	OP_EXIT,
 };
 
 /* Where the bytes of a READ or WRITE lie, in terms of the row's own arguments. Column "shape". */
 enum call_shape {
 	SHAPE_NONE,
-	SHAPE_FLAT,  /* arg1 buf, arg2 len; arg3 flags when the row is of the recv/send family */
-	SHAPE_IOV,   /* arg1 iovec, arg2 count */
-	SHAPE_MSG,   /* arg1 msghdr, arg2 flags */
-	SHAPE_MMSG,  /* arg1 mmsghdr, arg2 count, arg3 flags; ret counts messages */
+	SHAPE_FLAT, /* arg1 buf, arg2 len; arg3 flags when the row is of the recv/send family */
+	SHAPE_IOV,  /* arg1 iovec, arg2 count */
+	SHAPE_MSG,  /* arg1 msghdr, arg2 flags */
+	SHAPE_MMSG, /* arg1 mmsghdr, arg2 count, arg3 flags; ret counts messages */
 };
 
 /* Rows of calls.def. Variants (fortified, 64-bit, nocancel) share the row they are a variant of. */
@@ -83,13 +83,13 @@ unsigned call_from_nr(long nr);
 /* One intercepted call. The door fills id and arg, then ret. The rest is the engine's. */
 struct call {
 	uint16_t id;
-	uint16_t flags;	    /* the engine's */
-	uint32_t conn;	    /* the engine's: index and... */
-	uint64_t conn_key;  /* ...identity, to notice reuse between enter and exit */
+	uint16_t flags;	   /* the engine's */
+	uint32_t conn;	   /* the engine's: index and... */
+	uint64_t conn_key; /* ...identity, to notice reuse between enter and exit */
 	uint64_t t_enter;
 	uint64_t arg[6];
-	int64_t ret;	    /* the kernel's answer: value or -errno */
-	uint64_t token;	    /* the engine's: which entry of the connection this was */
+	int64_t ret;	/* the kernel's answer: value or -errno */
+	uint64_t token; /* the engine's: which entry of the connection this was */
 };
 
 /* ---- the fast test ---- */

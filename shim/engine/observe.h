@@ -13,12 +13,13 @@
 #include "shim/engine/conn.h"
 #include "shim/engine/engine.h"
 
-enum observe_flag { /* in call.flags */
+enum observe_flag {		/* in call.flags */
 	OBSERVE_TOLD = 1u << 8, /* that it began was recorded */
 };
 
 /* The call moved that many bytes.  hidden: they cannot be seen. */
-void observe_moved(struct conn *c, const struct call *call, enum dir dir, uint64_t moved, bool hidden);
+void observe_moved(struct conn *c, const struct call *call, enum dir dir, uint64_t moved,
+		   bool hidden);
 
 /* The call moved nothing: EOF (err 0) or an error (err is positive). */
 void observe_nothing(struct conn *c, const struct call *call, enum dir dir, int err);

@@ -14,7 +14,7 @@ struct engine_state {
 	uint32_t pid;
 	uint32_t parent; /* pid we were forked from, 0 for an image that was executed */
 	uint32_t door;
-	uint32_t forks;	 /* children made so far: open connections may have further owners */
+	uint32_t forks; /* children made so far: open connections may have further owners */
 	uint64_t t_load;
 	uint64_t t_quiet; /* when quiet was set: from then on even the clock may be a system call */
 	const uint32_t *alive; /* reads 0 in a child that has not noticed yet */

@@ -146,7 +146,8 @@ static inline int sys_ioctl(int fd, unsigned long request, void *arg)
 static inline long sys_peek(uint32_t pid, const struct iovec *to, unsigned to_count,
 			    const struct iovec *from, unsigned from_count)
 {
-	return sys_call(SYS_process_vm_readv, (long)pid, (long)to, to_count, (long)from, from_count, 0);
+	return sys_call(SYS_process_vm_readv, (long)pid, (long)to, to_count, (long)from, from_count,
+			0);
 }
 
 #endif

@@ -120,7 +120,8 @@ static bool add_group(uint32_t first)
 	}
 	for (uint64_t f = 0; f < FRAMES; f++)
 		for (uint32_t c = first; c < first + GROUP; c++) {
-			static const char up[] = "\x82\xfe\x01\x00\x01\x02\x03\x04"; /* 256 bytes, masked */
+			static const char up[] =
+				"\x82\xfe\x01\x00\x01\x02\x03\x04"; /* 256 bytes, masked */
 			static const char down[] = "\x82\x7e\x01\x00";
 			bool rx = f % 2 == 0;
 			uint64_t off = rx ? sizeof(head) + f / 2 * 264

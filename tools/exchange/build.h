@@ -18,14 +18,14 @@
 
 /* One record of one connection. */
 struct ref {
-	uint64_t at;	  /* file offset */
+	uint64_t at; /* file offset */
 	uint32_t slot;
 	uint32_t ordinal; /* of the record in its file */
 };
 
 enum slot_flag {
-	SLOT_RAW = 1u << 0,	/* offsets are unreliable: count them again in time order */
-	SLOT_OPENED = 1u << 1,	/* its OPEN record was seen */
+	SLOT_RAW = 1u << 0,    /* offsets are unreliable: count them again in time order */
+	SLOT_OPENED = 1u << 1, /* its OPEN record was seen */
 	SLOT_TLS = 1u << 2,
 	SLOT_PARTIAL = 1u << 3, /* slot.reason */
 	SLOT_EOF = 1u << 4,	/* the table of open connections says the peer left */
@@ -36,14 +36,14 @@ struct slot {
 	uint32_t id;
 	uint32_t flags;
 	uint32_t events, segments;
-	uint64_t first; /* index of its first event in the big array */
-	uint64_t open_at; /* file offset of the OPEN record */
+	uint64_t first;			    /* index of its first event in the big array */
+	uint64_t open_at;		    /* file offset of the OPEN record */
 	const struct trace_connection *row; /* still open when the trace was read */
 	const char *reason;
 };
 
 enum {
-	NEAR_TEXTS = 8,	      /* texts without an owner that may still find their neighbour */
+	NEAR_TEXTS = 8, /* texts without an owner that may still find their neighbour */
 	NEAR_CONNECTIONS = 8,
 	NEAR_NS = 50 * 1000 * 1000,
 };

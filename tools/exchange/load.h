@@ -18,15 +18,15 @@ struct image {
 	size_t len;
 	const struct trace_header *header; /* inside file */
 	struct process process;
-	uint32_t holes, broken;	 /* of the iteration */
-	uint32_t findings;	 /* process-level */
+	uint32_t holes, broken; /* of the iteration */
+	uint32_t findings;	/* process-level */
 	struct finding finding[8];
-	bool superseded;	 /* the pid lived on as another image (exec) */
+	bool superseded; /* the pid lived on as another image (exec) */
 	/* load's own */
 	struct arena *arena;
 	void *stack; /* sorted by id */
 	size_t stacks;
-	char *name;  /* path, when load made it */
+	char *name; /* path, when load made it */
 };
 
 struct trace_set {
@@ -38,7 +38,8 @@ struct trace_set {
 
 /* Load everything below path (a folder or one .trace file).
  * Returns NULL and *ret_error (malloc'ed, one sentence with the remedy) when nothing could be read. */
-struct trace_set *trace_set_load(const char *path, const struct finding_options *o, char **ret_error);
+struct trace_set *trace_set_load(const char *path, const struct finding_options *o,
+				 char **ret_error);
 void trace_set_free(struct trace_set *s);
 
 /* Build a process from bytes of one trace already in memory: what load uses, and the case replays.
