@@ -193,9 +193,10 @@ static const char *read_entry(struct values *values, const char *entry)
 		n++;
 	line_init(&l, name, sizeof(name));
 	line_add_span(&l, entry, n);
-	return problem_say(name, NULL,
-			   " is no setting of shakedown; correct or unset it (see docs/environment.md);"
-			   " not watching");
+	return problem_say(
+		name, NULL,
+		" is no setting of shakedown; correct or unset it (see docs/environment.md);"
+		" not watching");
 }
 
 static uint32_t limit_32(uint64_t n)

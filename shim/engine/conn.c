@@ -15,11 +15,11 @@
 
 enum {
 	SPINS = 64, /* a holder is done within some hundred instructions, unless it was interrupted, */
-	TURNS = 4,  /* ... and then it may need the processor we are on */
+	TURNS = 4, /* ... and then it may need the processor we are on */
 };
 
 static struct conn *table;
-static uint64_t free_head;  /* counter << 32 | row; row 0: empty */
+static uint64_t free_head;	    /* counter << 32 | row; row 0: empty */
 static uint32_t fresh = CONN_FIRST; /* rows from here on were never used */
 static uint32_t last_id;
 

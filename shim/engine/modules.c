@@ -30,8 +30,8 @@ static struct ranges {
 } lists[2];
 static uint32_t current;
 
-static uint32_t busy;	  /* try-lock of everything below */
-static uint32_t loading;  /* something was loaded since */
+static uint32_t busy;	 /* try-lock of everything below */
+static uint32_t loading; /* something was loaded since */
 static uint64_t read_at;
 static uint32_t anonymous;
 static char buffer[4096];

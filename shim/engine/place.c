@@ -120,7 +120,8 @@ static const char call_names[] =
 #include "shim/engine/calls.def"
 #undef CALL
 	;
-_Static_assert(sizeof(call_names) <= sizeof(((struct trace_header *)0)->call_names), "too many calls");
+_Static_assert(sizeof(call_names) <= sizeof(((struct trace_header *)0)->call_names),
+	       "too many calls");
 
 static void fill_header(struct trace_header *h, uint32_t pid, uint64_t start)
 {

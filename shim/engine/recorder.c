@@ -17,7 +17,7 @@ enum {
 	STEP = 512 * 1024, /* populated at a time: some 50 us, once in thousands of records */
 	RUNWAY = STEP,
 	RUNWAY_MAX = 16 * STEP,
-	TRIES = 4,	   /* a file that cannot be created is not asked for again for ever */
+	TRIES = 4, /* a file that cannot be created is not asked for again for ever */
 	TABLE_PAGES = (TRACE_HEADER_SIZE + TRACE_MODULES * 256 + TRACE_ROUTES * 256 +
 		       TRACE_CONNECTIONS * 64) /
 			      PAGE +
@@ -30,11 +30,11 @@ static struct {
 	const char *path;
 	uint32_t creating; /* try-lock */
 	uint32_t tries;
-	bool full;	   /* no page could be had: what is populated is all there will be */
-	bool tell_full;	   /* ... which no record says yet */
-	bool stopped;	   /* nothing more is recorded */
-	bool no_advice;	   /* this kernel cannot populate by madvise */
-	uint64_t reasons;  /* of coverage, from before the file was there */
+	bool full;	  /* no page could be had: what is populated is all there will be */
+	bool tell_full;	  /* ... which no record says yet */
+	bool stopped;	  /* nothing more is recorded */
+	bool no_advice;	  /* this kernel cannot populate by madvise */
+	uint64_t reasons; /* of coverage, from before the file was there */
 	uint32_t state;
 	uint64_t lost_events, lost_bytes; /* since the last LOST record */
 	uint32_t lost_why;
@@ -166,7 +166,8 @@ static void recycle(struct trace_header *h, const struct trace_range *r)
 }
 
 /* The active half is full.  Returns false when there is no other. */
-static __attribute__((noinline)) bool switch_half(struct trace_header *h, enum trace_lost_why *ret_why)
+static __attribute__((noinline)) bool switch_half(struct trace_header *h,
+						  enum trace_lost_why *ret_why)
 {
 	struct trace_range r;
 
@@ -220,7 +221,8 @@ void recorder_lost(enum trace_lost_why why, uint64_t bytes)
 	(void)cover_process(h, TRACE_PARTIAL, TRACE_REASON_LOST);
 }
 
-static __attribute__((noinline)) void *reserve(struct trace_header *h, enum trace_kind kind, size_t size)
+static __attribute__((noinline)) void *reserve(struct trace_header *h, enum trace_kind kind,
+					       size_t size)
 {
 	enum trace_lost_why why = TRACE_LOST_RACE;
 	struct trace_record *r;

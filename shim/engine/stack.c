@@ -17,7 +17,8 @@
 enum {
 	WINDOW = 16 * 1024, /* bytes above the stack pointer that are looked at */
 	WORDS = WINDOW / 8,
-	SCRATCHES = 8, /* threads that take a stack at once; the pages of unused ones cost nothing */
+	SCRATCHES =
+		8,    /* threads that take a stack at once; the pages of unused ones cost nothing */
 	KNOWN = 1024, /* ids remembered, a power of two */
 	CACHE = 32,   /* places of stack_take_cached, a power of two */
 	MISSES = 512, /* ... after which it gives up: not so few places after all */

@@ -12,7 +12,8 @@
 enum {
 	OWNERS = 512,
 	TEXT_MAX = 2048,
-	AFTER_NS = 1000 * 1000 * 1000, /* a message this long after an answer may still explain it */
+	AFTER_NS =
+		1000 * 1000 * 1000, /* a message this long after an answer may still explain it */
 };
 
 static struct {
