@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: BSD-2-Clause
 #
-# demo: nginx in front of a small C server, both started with `shakedown run`.  One upgrade passes, one
-# is spoiled by a middleware of the C server; the report names its line.
+# demo: nginx in front of a small C server, both started with `shakedown run`.  One upgrade
+# passes, one is spoiled by a middleware of the C server; the report names its line.
 
 import os
 import shutil
@@ -74,8 +74,8 @@ def main():
     os.makedirs(PLACE)
     port, front = harness.free_port(), harness.free_port()
     with started("app", [APP, "{port}"], port), \
-            started("nginx", [NGINX, "-p", "{dir}", "-e", "stderr", "-c", "{dir}/nginx.conf"], front,
-                    files={"nginx.conf": CONFIG % port}):
+            started("nginx", [NGINX, "-p", "{dir}", "-e", "stderr", "-c", "{dir}/nginx.conf"],
+                    front, files={"nginx.conf": CONFIG % port}):
         say("")
         healthy(front)
         spoiled(front)

@@ -87,7 +87,10 @@ class NotInTime(AssertionError):
 
 
 def wait_for(predicate, what="the condition", timeout=EVENT_TIMEOUT):
-    """Call predicate until it returns something true, and return that.  For what cannot be awaited."""
+    """Call predicate until it returns something true, and return that.
+
+    For what cannot be awaited.
+    """
     deadline = time.monotonic() + timeout
     pause = 0.005
     while True:
@@ -116,7 +119,8 @@ def preload_env(trace, env=None):
 def shakedown(*args, timeout=120, **options):
     """Run the command and return the finished process with text in stdout and stderr."""
     return subprocess.run([SHAKEDOWN, *args], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-                          stderr=subprocess.PIPE, text=True, timeout=timeout, check=False, **options)
+                          stderr=subprocess.PIPE, text=True, timeout=timeout, check=False,
+                          **options)
 
 
 # ---- processes ---------------------------------------------------------------------------------
@@ -255,8 +259,10 @@ class Server:
 
     def wait_finding(self, finding, *args, timeout=EVENT_TIMEOUT):
         """Wait until the report has this finding anywhere; returns the finding."""
-        return wait_for(lambda: next((f for f in findings(self.report(*args)) if f["id"] == finding),
-                                     None), "the finding %s" % finding, timeout)
+        def found():
+            return next((f for f in findings(self.report(*args)) if f["id"] == finding), None)
+
+        return wait_for(found, "the finding %s" % finding, timeout)
 
     def is_running(self):
         return self.process is not None and self.process.poll() is None
@@ -336,7 +342,8 @@ def report(trace, *args):
     """What `shakedown report` says about a trace, parsed."""
     done = shakedown("report", trace, "--format", "json", *args)
     if done.returncode not in (0, 1):
-        raise AssertionError("shakedown report %s: status %d\n%s" % (trace, done.returncode, done.stderr))
+        raise AssertionError("shakedown report %s: status %d\n%s"
+                             % (trace, done.returncode, done.stderr))
     try:
         return json.loads(done.stdout)
     except ValueError as error:
@@ -387,13 +394,13 @@ def describe(exchange):
     return "%s %s %s -> %s %s; findings: %s" % (
         exchange.get("role"), exchange.get("method"), exchange.get("path"), exchange.get("status"),
         exchange.get("outcome"),
-        "; ".join("%s%s (%s) %s" % ("*" if f["primary"] else "", f["id"], f["severity"], f["message"])
-                  for f in exchange["findings"]) or "none")
+        "; ".join("%s%s (%s) %s" % ("*" if f["primary"] else "", f["id"], f["severity"],
+                                    f["message"]) for f in exchange["findings"]) or "none")
 
 
 def assert_primary(trace, path, finding, *args, role="server", status=None,
                    timeout=EVENT_TIMEOUT):
-    """The attempt of that path has this primary finding, or one of them, at the latest after timeout.
+    """The attempt of that path has this primary finding, or one of them, within the timeout.
 
     Polls, because a client can see an answer before the server's process has recorded it; with
     status until that answer is recorded, too.
@@ -434,7 +441,8 @@ def assert_healthy(trace, path, *args, role="server", outcome="upgraded", timeou
         raise AssertionError("%s: expected the outcome %s, the report says: %s"
                              % (path, outcome, describe(last))) from None
     if at_least(exchange, "warning"):
-        raise AssertionError("%s should be healthy, the report says: %s" % (path, describe(exchange)))
+        raise AssertionError("%s should be healthy, the report says: %s"
+                             % (path, describe(exchange)))
     return exchange
 
 
@@ -468,7 +476,8 @@ class Frame:
         self.masked, self.payload = masked, payload
 
     def __repr__(self):
-        return "Frame(opcode=%d fin=%s rsv=%d %r)" % (self.opcode, self.fin, self.rsv, self.payload[:60])
+        return "Frame(opcode=%d fin=%s rsv=%d %r)" % (self.opcode, self.fin, self.rsv,
+                                                      self.payload[:60])
 
 
 def accept_of(key):
@@ -606,7 +615,8 @@ class Client:
             n = struct.unpack("!Q", self.recv_exactly(8))[0]
         key = self.recv_exactly(4) if second & 0x80 else b"\0\0\0\0"
         payload = self.recv_exactly(n)
-        return Frame(first, bool(second & 0x80), bytes(b ^ key[i & 3] for i, b in enumerate(payload)))
+        payload = bytes(b ^ key[i & 3] for i, b in enumerate(payload))
+        return Frame(first, bool(second & 0x80), payload)
 
     def recv_data(self):
         """The payload of the next text or binary frame."""

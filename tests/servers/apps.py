@@ -2,9 +2,9 @@
 #
 # apps: where the servers under test come from, and what every test of one server does with it.
 #
-# npm packages are pinned in tests/npm and installed once, whichever test file comes first; everything
-# else is a Debian package.  One server serves all tests of a class; each test has a path of its own,
-# by which it finds its exchange in the report.
+# npm packages are pinned in tests/npm and installed once, whichever test file comes first;
+# everything else is a Debian package.  One server serves all tests of a class; each test has a
+# path of its own, by which it finds its exchange in the report.
 
 import fcntl
 import functools
@@ -37,7 +37,8 @@ def npm_ci():
         fcntl.flock(lock, fcntl.LOCK_EX)
         if os.path.exists(stamp) and os.path.getmtime(stamp) >= os.path.getmtime(lock_file):
             return None
-        npm = subprocess.run(["npm", "ci", "--no-progress", "--fetch-retries=1"], cwd=NPM,
+        npm = subprocess.run(["npm", "ci", "--no-progress", "--fetch-retry-maxtimeout=4000",
+                              "--fetch-retry-mintimeout=1000"], cwd=NPM,
                              stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True,
                              stderr=subprocess.STDOUT, check=False, timeout=300)
         return npm.stdout + "\nnpm failed" if npm.returncode else None

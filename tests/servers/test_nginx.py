@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: BSD-2-Clause
 #
-# nginx: answering by itself, and as a reverse proxy with and without upgrade forwarding.  Its master
-# starts as root where it can, so that the workers are processes that gave up their rights.
+# nginx: answering by itself, and as a reverse proxy with and without upgrade forwarding.  Its
+# master starts as root where it can, so that the workers are processes that gave up their rights.
 
 import os
 import unittest

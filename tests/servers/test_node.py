@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: BSD-2-Clause
 #
-# Node: http without an 'upgrade' listener, listeners with the classic mistakes, ws, two ws servers on
-# one http.Server, express-ws, engine.io.
+# Node: http without an 'upgrade' listener, listeners with the classic mistakes, ws, two ws
+# servers on one http.Server, express-ws, engine.io.
 
 import unittest
 
@@ -170,8 +170,8 @@ class UpgradeListener(NodeCase):
 
     def test_a_raw_stream_after_a_200_is_an_ignored_upgrade(self):
         with self.server.client() as client:
-            client.send(b"POST /raw-200 HTTP/1.1\r\nHost: a\r\nUpgrade: tcp\r\nConnection: Upgrade\r\n"
-                        b"Content-Length: 0\r\n\r\n")
+            client.send(b"POST /raw-200 HTTP/1.1\r\nHost: a\r\nUpgrade: tcp\r\n"
+                        b"Connection: Upgrade\r\nContent-Length: 0\r\n\r\n")
             self.assertEqual(client.recv_head().status, 200)
             client.send(b"raw bytes")
             client.recv_exactly(9)

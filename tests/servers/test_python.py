@@ -236,8 +236,8 @@ class Workers(PythonCase):
 
     @classmethod
     def command(cls):
-        return [PYTHON, "-m", "uvicorn", "--app-dir", os.path.join(HERE, "python"), "--workers", "2",
-                "--port", "{port}", "asgi:app"]
+        return [PYTHON, "-m", "uvicorn", "--app-dir", os.path.join(HERE, "python"),
+                "--workers", "2", "--port", "{port}", "asgi:app"]
 
     def test_each_connection_is_reported_by_the_worker_that_served_it(self):
         for _ in range(6):

@@ -6,7 +6,8 @@
 import unittest
 
 from apps import node_command, node_env
-from harness import ServerCase, assert_healthy, assert_primary, free_port, handshake_bytes, request_bytes
+from harness import (ServerCase, assert_healthy, assert_primary, free_port, handshake_bytes,
+                     request_bytes)
 
 SOON = ("--never-answered", "300ms", "--relay", "300ms", "--orphan", "300ms")
 

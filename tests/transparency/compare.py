@@ -2,9 +2,9 @@
 #
 # compare: run the same test suite bare and under the shim, side by side, and compare test by test.
 #
-# Suites that use real sockets and real time have tests that fail now and then by themselves.  Only
-# tests whose results differ are run again, on both sides, up to three times; what then still differs
-# was changed by the shim.
+# Suites that use real sockets and real time have tests that fail now and then by themselves. 
+# Only tests whose results differ are run again, on both sides, up to three times; what then still
+# differs was changed by the shim.
 
 import os
 import shutil
@@ -112,7 +112,7 @@ class CPythonCase(unittest.TestCase):
     """Tests of one suite each of Debian's libpython3.11-testsuite."""
 
     def same(self, suite, at_least, ignored=(), sockets=True):
-        """sockets: the suite opens some, so that there is a trace to prove that the shim was there."""
+        """sockets: the suite opens some, and the trace must prove that the shim was there."""
         if not os.path.isdir(SUITE):
             self.fail("libpython3.11-testsuite is not installed")
         command = [PYTHON, "-m", "test", "--junit-xml", "{results}", "--tempdir", "{dir}",

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: BSD-2-Clause
 #
-# suite: run the tests of the websockets source distribution and write a JUnit file, as CPython's own
-# runner does.  Usage: suite.py FOLDER RESULTS [TEST...]; with TESTs only those.
+# suite: run the tests of the websockets source distribution and write a JUnit file, as CPython's
+# own runner does.  Usage: suite.py FOLDER RESULTS [TEST...]; with TESTs only those.
 
 import glob
 import os

@@ -1,13 +1,15 @@
 # SPDX-License-Identifier: BSD-2-Clause
 #
-# The comparison itself: a test that notices the shim must fail it, one that fails by chance must not.
+# The comparison itself: a test that notices the shim must fail it, one that fails by chance must
+# not.
 
 import os
 import unittest
 
 import compare
 
-# A suite of two tests: "sound" always passes, "other" as the code says; RUN counts the runs of a side.
+# A suite of two tests: "sound" always passes, "other" as the code says; RUN counts the runs of a
+# side.
 SUITE = r"""
 import os, sys
 results, folder = sys.argv[1:3]

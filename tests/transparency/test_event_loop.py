@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: BSD-2-Clause
 #
-# CPython's own tests of asyncio give the same results with and without the shim.  They take a minute
-# and have a file of their own, so that the runner can run them beside the others.
+# CPython's own tests of asyncio give the same results with and without the shim.  They take a
+# minute and have a file of their own, so that the runner can run them beside the others.
 
 import unittest
 

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: BSD-2-Clause
 #
-# The tests shipped in the source distribution of the Python package websockets give the same results
-# with and without the shim.  The distribution comes from PyPI, checked against the hash in
-# websockets.txt, and is kept below build/ for the next run.
+# The tests shipped in the source distribution of the Python package websockets give the same
+# results with and without the shim.  The distribution comes from PyPI, checked against the hash
+# in websockets.txt, and is kept below build/ for the next run.
 
 import glob
 import os
@@ -43,7 +43,8 @@ class Websockets(unittest.TestCase):
     def test_the_tests_of_the_distribution_give_the_same_results(self):
         sides = compare.Side(shim=False), compare.Side(shim=True)
         bare = compare.assert_same(
-            self, sides, [compare.PYTHON, os.path.join(HERE, "suite.py"), distribution(), "{results}"],
+            self, sides,
+            [compare.PYTHON, os.path.join(HERE, "suite.py"), distribution(), "{results}"],
             lambda names: names)
         self.assertGreaterEqual(sum(result == "ok" for result in bare.values()), 80)
         for side in sides:

@@ -16,7 +16,8 @@ def switch(head, *extra):
     key = re.search(rb"Sec-WebSocket-Key: *(\S+)", head, re.I)
     accept = base64.b64encode(hashlib.sha1((key[1] if key else b"") + GUID).digest())
     return b"\r\n".join([b"HTTP/1.1 101 Switching Protocols", b"Upgrade: websocket",
-                         b"Connection: Upgrade", b"Sec-WebSocket-Accept: " + accept, *extra]) + b"\r\n\r\n"
+                         b"Connection: Upgrade", b"Sec-WebSocket-Accept: " + accept, *extra,
+                         b"", b""])
 
 
 async def echo(reader, writer):
@@ -24,7 +25,8 @@ async def echo(reader, writer):
     while True:
         first, second = await reader.readexactly(2)
         key = await reader.readexactly(4)
-        payload = bytes(b ^ key[i & 3] for i, b in enumerate(await reader.readexactly(second & 127)))
+        masked = await reader.readexactly(second & 127)
+        payload = bytes(b ^ key[i & 3] for i, b in enumerate(masked))
         writer.write(bytes([first, len(payload)]) + payload)
         if first & 15 == 8:
             return
@@ -102,7 +104,7 @@ async def greet(reader, writer):
 
 
 async def one_read(loop, connection):
-    """Takes for the head what the first read of 512 bytes brings, and waits for the rest in vain."""
+    """Takes for the head what the first read of 512 bytes brings; the rest never comes."""
     head = await loop.sock_recv(connection, 512)
     if not head.endswith(b"\r\n\r\n"):
         await asyncio.Event().wait()

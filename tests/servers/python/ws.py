@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: BSD-2-Clause
 #
-# The websockets package: an echo, a hook that refuses, handlers that end or fail at once.  With a second
-# argument, a file with key and certificate, behind TLS.
+# The websockets package: an echo, a hook that refuses, handlers that end or fail at once.  With a
+# second argument, a file with key and certificate, behind TLS.
 
 import asyncio
 import http
