@@ -40,11 +40,12 @@ static struct {
 	uint64_t epoch;
 } known[KNOWN];
 
-static struct {
-	uint64_t caller;
+static struct place {
 	const void *frame;
+	uint64_t caller; /* word[at] behind the frame */
 	uint64_t id;
 	uint64_t epoch;
+	uint32_t at;
 } cache[CACHE];
 static uint32_t misses;
 
@@ -186,35 +187,38 @@ __attribute__((noinline)) uint64_t stack_take(uint64_t now)
 }
 
 /* The return address of the door: the first code address behind its struct call, which is followed by
- * saved registers only.  Whatever it is, it tells one caller from another. */
-static uint64_t find_caller(const void *frame)
+ * saved registers only.  Whatever it is, it tells one caller from another.  SAVED_WORDS: none. */
+static unsigned find_caller(const uint64_t *word)
 {
-	const uint64_t *word = (const uint64_t *)((const struct call *)frame + 1);
+	unsigned i = 0;
 
-	for (unsigned i = 0; i < SAVED_WORDS; i++) {
-		if (modules_holds(word[i]))
-			return word[i];
-	}
-	return 0;
+	while (i < SAVED_WORDS && !modules_holds(word[i]))
+		i++;
+	return i;
 }
 
 uint64_t stack_take_cached(const void *frame, uint64_t now)
 {
-	uint64_t caller = find_caller(frame), epoch = recorder_epoch(), id;
-	uint32_t at = (uint32_t)(mix(caller, (uintptr_t)frame) % CACHE);
+	const uint64_t *word = (const uint64_t *)((const struct call *)frame + 1);
+	struct place *p = &cache[mix(1, (uintptr_t)frame) % CACHE];
+	uint64_t epoch = recorder_epoch(), id;
+	unsigned i;
 
-	if (caller && cache[at].caller == caller && cache[at].frame == frame &&
-	    cache[at].epoch == epoch)
-		return cache[at].id;
+	if (p->frame == frame && p->epoch == epoch && word[p->at] == p->caller)
+		return p->id;
 	if (misses > MISSES)
 		return 0;
 	misses++;
 	id = stack_take(now);
-	cache[at].caller = 0;
-	cache[at].frame = frame;
-	cache[at].id = id;
-	cache[at].epoch = epoch;
-	cache[at].caller = caller;
+	i = find_caller(word);
+	if (i == SAVED_WORDS)
+		return id;
+	p->frame = NULL;
+	p->at = i;
+	p->caller = word[i];
+	p->id = id;
+	p->epoch = epoch;
+	p->frame = frame;
 	return id;
 }
 
