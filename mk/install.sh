@@ -41,3 +41,11 @@ put 644 docs/report.schema.json "$prefix/share/shakedown/report.schema.json"
 for page in shakedown shakedown-run shakedown-report shakedown-explain shakedown-doctor; do
 	put 644 "$made/man/$page.1" "$man/man1/$page.1"
 done
+
+# Folders that only held what was removed; one that others use stays.
+if [ "$what" = uninstall ]; then
+	for folder in "$prefix/share/shakedown" "$prefix/share/bash-completion/completions" \
+		"$prefix/share/bash-completion" "$man/man1" "$pkg"; do
+		[ ! -d "$dest$folder" ] || rmdir --ignore-fail-on-non-empty "$dest$folder"
+	done
+fi
