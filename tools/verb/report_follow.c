@@ -274,7 +274,8 @@ int report_follow(const struct report_job *job)
 		return status;
 	if (!job->json)
 		fprintf(stderr,
-			"shakedown: %s after %llu attempt%s; 'shakedown report %s' has the totals\n",
+			"shakedown: %s after %llu attempt%s; 'shakedown report %s' has the "
+			"totals\n",
 			interrupted ? "stopped" : "every process has ended",
 			(unsigned long long)w.attempts, w.attempts == 1 ? "" : "s", job->path);
 	return report_status(job, &w.result);
