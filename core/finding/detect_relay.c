@@ -93,7 +93,7 @@ void rule_RELAY_101_NOT_FORWARDED(struct detect *d)
 		const struct answer *last = &d->x->answer[d->x->answers - 1];
 
 		written = last->t_ns;
-		if (last->view->head.status != 101 && last->view->head.status >= 200)
+		if (last->view->head.status >= 200)
 			return;
 	}
 	until = d->t_peer < d->t_own ? d->t_peer : d->t_own;

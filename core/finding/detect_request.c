@@ -483,7 +483,7 @@ void rule_BODY_AS_FRAMES(struct detect *d)
 		if (e->kind == EVENT_DATA && e->dir == d->ask && e->t_ns > d->x->t_switched)
 			break;
 	}
-	if (i == d->c->events || e->off >= end || len == UINT64_MAX)
+	if (i == d->c->events || !e || e->off >= end || len == UINT64_MAX)
 		return;
 	f = detect_raise(d, FINDING_BODY_AS_FRAMES);
 	finding_evidence(f, d->x->final->first_event, d->answer, d->x->final->off, 12);

@@ -107,7 +107,7 @@ static const char *stranger(const struct intruder *i)
 	for (unsigned k = 0; k < CORE_ARRAY_LEN(known); k++) {
 		size_t n = 0;
 
-		while (known[k].start[n] && n < i->n &&
+		while (n < i->n && known[k].start[n] &&
 		       ascii_lower(i->bytes[n]) == (uint8_t)known[k].start[n])
 			n++;
 		if (!known[k].start[n])

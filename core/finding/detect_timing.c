@@ -510,16 +510,16 @@ void rule_CLOSE_WAIT_HELD(struct detect *d)
 {
 	const struct connection *c = d->c;
 	const struct exchange *x = c->exchanges ? &c->exchange[c->exchanges - 1] : NULL;
-	const struct event *close = c->ev_close == MODEL_NONE ? NULL : &c->event[c->ev_close];
+	bool closed = c->ev_close != MODEL_NONE;
 	uint64_t from, until = d->p->t_end;
 	struct finding *f;
 
 	if (d->ev_peer == MODEL_NONE || d->p->closes_unseen || (!d->whole && !c->held) ||
-	    (close && close->close_how != CLOSE_EXIT))
+	    (closed && c->event[c->ev_close].close_how != CLOSE_EXIT))
 		return;
 	from = d->t_peer > last_written(c) ? d->t_peer : last_written(c);
-	if (close && close->t_ns < until)
-		until = close->t_ns;
+	if (closed && c->event[c->ev_close].t_ns < until)
+		until = c->event[c->ev_close].t_ns;
 	if (since(from, until) < d->o->close_wait_ns)
 		return;
 	f = detect_raise(d, FINDING_CLOSE_WAIT_HELD);

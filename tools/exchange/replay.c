@@ -232,7 +232,7 @@ static void define_standard(struct player *p)
 /* "+10ms", "+60s", "+1.5s", "+200us": nanoseconds since the case began. */
 static uint64_t read_time(struct player *p, const char *s)
 {
-	char *unit;
+	char nothing[] = "", *unit = nothing;
 	double v = *s == '+' ? strtod(s + 1, &unit) : -1;
 
 	if (v >= 0 && strcmp(unit, "us") == 0)
