@@ -174,6 +174,7 @@ void modules_init(struct modules *m, const struct image *img)
 
 	memset(m, 0, sizeof(*m));
 	m->row = calloc(TRACE_MODULES, sizeof(*m->row));
+	m->memo = calloc(SYMBOL_MEMOS, sizeof(*m->memo));
 	if (!m->row)
 		return;
 	elf_version(EV_CURRENT);
@@ -191,6 +192,7 @@ void modules_done(struct modules *m)
 	if (m->dwfl)
 		dwfl_end(m->dwfl);
 	free(m->row);
+	free(m->memo);
 	memset(m, 0, sizeof(*m));
 }
 

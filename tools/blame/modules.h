@@ -25,8 +25,20 @@ struct module {
 	bool alive; /* while loading */
 };
 
+/* The symbol found for an address.  libdwfl searches all symbols of a file each time, and the stacks
+ * of an event loop repeat the same addresses; names live as long as dwfl. */
+struct symbol_memo {
+	uint64_t pc;	  /* 0: free row */
+	const char *name; /* NULL: none */
+};
+enum {
+	SYMBOL_MEMOS =
+		4096, /* a power of two; a row is taken over by the next address that falls on it */
+};
+
 struct modules {
-	Dwfl *dwfl; /* NULL when there is no usable file at all */
+	Dwfl *dwfl;		  /* NULL when there is no usable file at all */
+	struct symbol_memo *memo; /* SYMBOL_MEMOS of them, or NULL: every address is looked up */
 	uint32_t count;
 	struct module *row;
 };

@@ -54,14 +54,24 @@ static uint64_t find_entry(const struct module *row, uint64_t pc)
 	return start;
 }
 
-static char *find_symbol(const struct module *row, uint64_t pc)
+static const char *look_up(const struct module *row, uint64_t pc)
 {
 	GElf_Off off;
 	GElf_Sym sym;
 	const char *name = dwfl_module_addrinfo(row->mod, pc, &off, &sym, NULL, NULL, NULL);
+
+	return name && off < sym.st_size ? name : NULL;
+}
+
+static char *find_symbol(const struct modules *m, const struct module *row, uint64_t pc)
+{
+	struct symbol_memo *memo = m->memo ? &m->memo[(pc ^ pc >> 12) % SYMBOL_MEMOS] : NULL;
+	const char *name = memo && memo->pc == pc ? memo->name : look_up(row, pc);
 	char *ret, *at;
 
-	if (!name || off >= sym.st_size)
+	if (memo)
+		*memo = (struct symbol_memo){pc, name};
+	if (!name)
 		return NULL;
 	ret = strdup(name);
 	/* The version of a dynamic symbol is no part of its name. */
@@ -251,7 +261,7 @@ static bool name_pc(struct stack *s, const struct modules *m, uint64_t pc)
 		return false;
 	f->entry = entry;
 	if (row && row->mod) {
-		f->function = find_symbol(row, pc);
+		f->function = find_symbol(m, row, pc);
 		if (!f->function)
 			f->why = "the file has no symbols";
 	}
