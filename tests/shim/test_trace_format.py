@@ -95,7 +95,8 @@ class Reader(unittest.TestCase):
         kinds = [line.split()[0] for line in done.stdout.splitlines()]
         self.assertEqual(len(kinds), after)
         self.assertEqual(kinds.count("1"), 20)  # one OPEN for each connection
-        self.assertGreaterEqual(kinds.count("2"), 40)
+        # Each request and each answer; the last answer can reach the client before its record is made.
+        self.assertGreaterEqual(kinds.count("2"), 39)
 
 
 if __name__ == "__main__":
