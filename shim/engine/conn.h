@@ -40,7 +40,7 @@ enum conn_bit {
 	CONN_BLOT_TX = 1u << 15,
 };
 
-/* 448 bytes at most; 64 more lie in the file. */
+/* 440 bytes at most; 64 more lie in the file, and 4 in the table of descriptors. */
 struct conn {
 	struct phase_machine machine;
 	struct masker mask[2];
@@ -63,25 +63,26 @@ struct conn {
 	uint32_t id;	     /* 0: free */
 	uint32_t fd;	     /* one that means it; of a free row: the next free one */
 	uint32_t listener;
-	uint32_t epoch;		/* half in which the OPEN record lies, 0: nowhere */
-	uint32_t entered[2];	/* counts calls entered: two at once are noticed by it */
-	uint32_t last_what[2];	/* of the call that came back last: buffer and result, mixed; */
-	uint32_t last_frame[2]; /* ... and where its struct call lay, the low half */
-	uint32_t missed[2];	/* bytes moved by calls that did not get the lock */
-	uint32_t attempt;	/* ordinal of the attempt recorded last */
-	uint32_t calls;		/* not yet added to the header */
+	uint32_t epoch;	       /* half in which the OPEN record lies, 0: nowhere */
+	uint32_t entered[2];   /* counts calls entered: two at once are noticed by it */
+	uint32_t last_what[2]; /* of the call that came back last: buffer and result, mixed; */
+	uint32_t missed[2];    /* bytes moved by calls that did not get the lock */
+	uint32_t attempt;      /* ordinal of the attempt recorded last */
 	uint16_t bits;
 	uint16_t refs;	/* descriptors */
 	uint16_t owner; /* row of the text owners, 0: none */
+	uint16_t route;
+	uint16_t call; /* that opened it */
+	uint16_t last_frame
+		[2]; /* of the call that came back last: address of its struct call / 16 */
 	uint8_t lock;
 	uint8_t dying; /* set without the lock: free it when you unlock */
 	uint8_t heads; /* 1 + slot of the pool of partial heads */
-	uint16_t route;
-	uint16_t call; /* that opened it */
 	uint8_t waits; /* reads recorded before the answer */
 	uint8_t origin;
+	uint8_t calls; /* not yet added to the header */
 };
-_Static_assert(sizeof(struct conn) <= 448, "memory per idle connection is a promise");
+_Static_assert(sizeof(struct conn) <= 440, "memory per idle connection is a promise");
 
 /* Map the table. False when there is no memory. */
 bool conn_start(void);

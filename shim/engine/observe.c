@@ -186,18 +186,23 @@ static uint32_t what_of(const struct call *call)
 	return (uint32_t)(v >> 32);
 }
 
+static uint16_t place_of(const struct call *call)
+{
+	return (uint16_t)((uintptr_t)call >> 4);
+}
+
 /* A door's next definition may be somebody's wrapper that comes back through another door: the same
  * bytes, seen from inside the call we are now leaving. */
 static bool is_twice(const struct conn *c, const struct call *call, enum dir dir)
 {
 	return c->last_what[dir] == what_of(call) &&
-	       (uint32_t)(uintptr_t)call - c->last_frame[dir] - 1 < NEAR;
+	       (uint16_t)(place_of(call) - c->last_frame[dir] - 1) < NEAR / 16;
 }
 
 static void remember(struct conn *c, const struct call *call, enum dir dir)
 {
 	c->last_what[dir] = what_of(call);
-	c->last_frame[dir] = (uint32_t)(uintptr_t)call;
+	c->last_frame[dir] = place_of(call);
 }
 
 static void count_call(struct conn *c)
