@@ -148,7 +148,8 @@ static const char *parse(struct values *v, enum config_id id, const char *text)
 		v->number[id] = text[0] == 'f';
 		break;
 	case PATH:
-		v->place = text;
+		if (id == CONFIG_TRACE)
+			v->place = text;
 		break;
 	}
 	return NULL;

@@ -6,6 +6,8 @@ import resource
 import subprocess
 import unittest
 
+import harness
+import programs
 import tracefile
 from engine import PLAIN, REQUEST, EngineCase, read_all, read_sparse, until_end
 
@@ -278,6 +280,12 @@ class Trouble(EngineCase):
                 self.assertIn(words, line)
                 self.assertIn(name, line)
                 self.assertEqual(tracefile.load(self.trace), [])
+
+    def test_the_page_about_the_environment_is_up_to_date(self):
+        tell = programs.build(os.path.join(harness.ROOT, "docs", "gen", "environment_md.c"),
+                              name="environment_md")
+        with open(os.path.join(harness.ROOT, "docs", "environment.md"), encoding="utf-8") as page:
+            self.assertEqual(page.read(), programs.run(tell).stdout, "see docs/gen/environment_md.c")
 
     def test_told_to_be_off_it_is_off_and_silent(self):
         self.start(ONE + UPGRADE, SHAKEDOWN="off")

@@ -74,6 +74,8 @@ static void a_name_nobody_knows_is_refused_by_name(void **state)
 	assert_non_null(strstr(wrong, "SHAKEDOWN_PAYLAOD"));
 	assert_null(strchr(wrong, '\n'));
 	assert_null(read_one(&c, "SHAKEDOWNX=9")); /* not our prefix */
+	assert_null(read_one(&c, "SHAKEDOWN_LIB=/a/b.so")); /* the command's */
+	assert_null(strstr(config_place, "/a/b.so"));
 }
 
 static void a_long_value_is_cut_in_the_message(void **state)
