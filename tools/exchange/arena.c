@@ -40,8 +40,6 @@ static struct block *block_new(size_t size)
 
 	if (b == MAP_FAILED)
 		out_of_memory();
-	/* Millions of small pieces: large pages halve the time. Refusal does no harm. */
-	(void)madvise(b, size, MADV_HUGEPAGE);
 	b->size = size;
 	b->used = sizeof(*b);
 	return b;

@@ -64,10 +64,9 @@ static void print_address(char ret[64], const struct trace_address *a)
 /* ---- records to events ---- */
 
 struct fill {
-	struct builder *b;
-	struct event *event;
+	const struct builder *b;
 	struct segment *segment;
-	uint64_t segments;
+	uint64_t segments, limit; /* used, and how many there are */
 };
 
 static void fill_data(struct fill *f, struct event *e, const struct trace_data *d)
@@ -87,7 +86,7 @@ static void fill_data(struct fill *f, struct event *e, const struct trace_data *
 	e->flags = d->rec.flags & TRACE_DATA_OVERLAP ? EVENT_OVERLAP : 0;
 	while (trace_segment_next(d, &at, &rel, &bytes)) {
 		/* A writer's slip must not make a reader run past the bytes that moved. */
-		if (rel >= d->moved || f->segments == f->b->segments)
+		if (rel >= d->moved || f->segments == f->limit)
 			break;
 		if (bytes.n > d->moved - rel)
 			bytes.n = d->moved - rel;
@@ -158,7 +157,7 @@ static void fill_text(struct fill *f, struct event *e, const struct trace_text *
 	e->fd = (uint8_t)t->fd;
 	e->flags = t->conn ? EVENT_OWNER : 0;
 	e->moved = t->len;
-	if (f->segments == f->b->segments)
+	if (f->segments == f->limit)
 		return;
 	e->segment = f->segment + f->segments;
 	f->segment[f->segments++] =
@@ -394,14 +393,34 @@ enum {
 struct share {
 	struct builder b; /* a copy, with an arena of its own */
 	size_t from, to;
+	struct fill fill;
 	pthread_t thread;
 	bool started;
 };
+
+static void fill_connections(struct share *s)
+{
+	const struct builder *b = &s->b;
+
+	for (size_t i = 0; i < b->refs; i++) {
+		const struct ref *ref = &b->ref[i];
+		struct connection *c;
+
+		if (ref->slot < s->from || ref->slot >= s->to)
+			continue;
+		c = &b->img->process.connection[ref->slot];
+		if (fill_event(&s->fill, &c->event[c->events], ref))
+			c->events++;
+		else
+			c->event[c->events] = (struct event){0};
+	}
+}
 
 static void *finish_share(void *arg)
 {
 	struct share *s = arg;
 
+	fill_connections(s);
 	for (size_t i = s->from; i < s->to; i++)
 		finish_connection(&s->b, &s->b.img->process.connection[i], &s->b.slot[i]);
 	follow_done();
@@ -420,6 +439,7 @@ static unsigned count_shares(const struct builder *b)
 
 static void finish_connections(struct builder *b, uint64_t events)
 {
+	struct segment *segment = arena_alloc(b->arena, b->segments * sizeof(*segment));
 	struct share share[THREADS];
 	unsigned n = count_shares(b);
 	size_t at = 0;
@@ -427,17 +447,18 @@ static void finish_connections(struct builder *b, uint64_t events)
 	for (unsigned k = 0; k < n; k++) {
 		struct share *s = &share[k];
 
-		*s = (struct share){.b = *b, .from = at};
+		*s = (struct share){.b = *b, .from = at, .fill.segment = segment};
 		while (at < b->slots && (k + 1 == n || b->slot[at].first < events / n * (k + 1)))
-			at++;
+			s->fill.limit += b->slot[at++].segments;
+		segment += s->fill.limit;
 		s->to = at;
 		s->b.arena = k ? arena_new() : b->arena;
+		s->fill.b = &s->b;
 		s->started = k && pthread_create(&s->thread, NULL, finish_share, s) == 0;
 	}
 	for (unsigned k = 0; k < n; k++) {
-		if (share[k].started)
-			continue;
-		finish_share(&share[k]);
+		if (!share[k].started)
+			finish_share(&share[k]);
 	}
 	for (unsigned k = 1; k < n; k++) {
 		if (share[k].started)
@@ -446,32 +467,8 @@ static void finish_connections(struct builder *b, uint64_t events)
 	}
 }
 
-static void build_connections(struct builder *b)
+static void decide_outcomes(const struct builder *b, struct process *p)
 {
-	struct process *p = &b->img->process;
-	struct fill f = {.b = b};
-	uint64_t total = 0;
-
-	for (size_t i = 0; i < b->slots; i++) {
-		b->slot[i].first = total;
-		total += b->slot[i].events + 2; /* room for an end of file and a close */
-	}
-	f.event = arena_alloc(b->arena, total * sizeof(*f.event));
-	f.segment = arena_alloc(b->arena, b->segments * sizeof(*f.segment));
-	p->connections = (uint32_t)b->slots;
-	p->connection = arena_alloc(b->arena, b->slots * sizeof(*p->connection));
-	for (size_t i = 0; i < b->slots; i++)
-		p->connection[i].event = f.event + b->slot[i].first;
-	for (size_t i = 0; i < b->refs; i++) {
-		struct connection *c = &p->connection[b->ref[i].slot];
-
-		if (fill_event(&f, &c->event[c->events], &b->ref[i]))
-			c->events++;
-		else
-			c->event[c->events] = (struct event){0};
-	}
-	finish_connections(b, total);
-	pair_relays(p);
 	for (uint32_t i = 0; i < p->connections; i++) {
 		for (uint32_t j = 0; j < p->connection[i].exchanges; j++) {
 			struct exchange *x = &p->connection[i].exchange[j];
@@ -479,6 +476,26 @@ static void build_connections(struct builder *b)
 			x->outcome = outcome_decide(p, x, b->answer_limit_ns);
 		}
 	}
+}
+
+static void build_connections(struct builder *b)
+{
+	struct process *p = &b->img->process;
+	struct event *event;
+	uint64_t total = 0;
+
+	for (size_t i = 0; i < b->slots; i++) {
+		b->slot[i].first = total;
+		total += b->slot[i].events + 2; /* room for an end of file and a close */
+	}
+	event = arena_alloc(b->arena, total * sizeof(*event));
+	p->connections = (uint32_t)b->slots;
+	p->connection = arena_alloc(b->arena, b->slots * sizeof(*p->connection));
+	for (size_t i = 0; i < b->slots; i++)
+		p->connection[i].event = event + b->slot[i].first;
+	finish_connections(b, total);
+	pair_relays(p);
+	decide_outcomes(b, p);
 }
 
 /* ---- the image ---- */
