@@ -15,6 +15,12 @@
 
 #include <sys/resource.h>
 
+enum {
+	TABLES_SIZE = TRACE_HEADER_SIZE + TRACE_MODULES * sizeof(struct trace_module) +
+		      TRACE_ROUTES * sizeof(struct trace_route) +
+		      TRACE_CONNECTIONS * sizeof(struct trace_connection),
+};
+
 static char place_path[CONFIG_PATH_MAX + 80];
 static char text[4096]; /* what a file of /proc said */
 
@@ -153,6 +159,9 @@ static struct trace_header *map_file(int fd, uint64_t size, void *at)
 	p = sys_mmap(at, size, PROT_READ | PROT_WRITE, MAP_SHARED | (at ? MAP_FIXED : 0), fd);
 	if (sys_mmap_failed(p))
 		return NULL;
+	/* The tables are touched here and there: without this, some file systems make the first page of
+	 * them a folio of 2 MiB, which has to be zeroed while a forked child waits. */
+	(void)sys_madvise(p, TABLES_SIZE, MADV_RANDOM);
 	if (sys_madvise(p, TRACE_HEADER_SIZE, MADV_POPULATE_WRITE) < 0 &&
 	    sys_fallocate(fd, 0, TRACE_HEADER_SIZE) < 0) {
 		sys_munmap(p, size);

@@ -30,6 +30,8 @@ static struct {
 	const char *path;
 	uint32_t creating; /* try-lock */
 	uint32_t tries;
+	uint32_t born;	   /* pid of the parent of a child that has not recorded anything yet */
+	bool discarded;	   /* its file was taken away again */
 	bool full;	  /* no page could be had: what is populated is all there will be */
 	bool tell_full;	  /* ... which no record says yet */
 	bool stopped;	  /* nothing more is recorded */
@@ -285,12 +287,30 @@ static __attribute__((noinline)) void tell_trouble(struct trace_header *h)
 	trace_publish(&r->rec);
 }
 
+/* A child that forks only to run a program makes no record, so its file costs no more than a header. */
+static __attribute__((noinline)) void tell_birth(struct trace_header *h)
+{
+	struct trace_process *r;
+	uint32_t parent = __atomic_exchange_n(&rec.born, 0, __ATOMIC_RELAXED);
+
+	r = parent ? reserve(h, TRACE_PROCESS, sizeof(*r)) : NULL;
+	if (!r)
+		return;
+	r->t_ns = engine.t_load;
+	r->arg = parent;
+	r->tid = clock_thread();
+	r->what = TRACE_BORN;
+	trace_publish(&r->rec);
+}
+
 void *recorder_begin(enum trace_kind kind, size_t size)
 {
 	struct trace_header *h = recorder_header;
 
-	if (!h)
+	if (!h || rec.discarded)
 		return NULL;
+	if (rec.born)
+		tell_birth(h);
 	if (rec.stopped) {
 		recorder_lost(rec.full ? TRACE_LOST_FULL : (enum trace_lost_why)rec.lost_why, size);
 		return NULL;
@@ -364,6 +384,10 @@ bool recorder_open(void)
 {
 	struct trace_header *h = recorder_header;
 
+	if (h && rec.discarded) {
+		recorder_forked();
+		h = recorder_header;
+	}
 	if (h) {
 		/* So that the first records find room without waiting for each other. */
 		if (!h->half[0].populated && !rec.full)
@@ -392,12 +416,24 @@ void recorder_forked(void)
 	uint64_t size;
 
 	rec.creating = 0;
+	rec.discarded = false;
 	if (!parents)
 		return;
+	rec.born = engine.parent;
 	size = parents->file_size;
 	recorder_header = NULL;
 	if (!create(parents)) {
 		(void)sys_munmap(parents, size);
 		engine_stop(TRACE_REASON_PLACE);
 	}
+}
+
+bool recorder_discard(void)
+{
+	if (!recorder_header || rec.discarded)
+		return rec.discarded;
+	if (!rec.born || recorder_header->opened || recorder_header->exchanges)
+		return false;
+	rec.discarded = sys_3(SYS_unlinkat, AT_FDCWD, (long)rec.path, 0) >= 0;
+	return rec.discarded;
 }

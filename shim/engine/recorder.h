@@ -22,6 +22,10 @@ bool recorder_open(void);
 /* In a forked child: let go of the parent's file; take one of its own if the parent had one. */
 void recorder_forked(void);
 
+/* This image ends, by exec or exit: take the file of a forked child away again if it says nothing.
+ * Should the exec fail, the next connection makes a new one.  True: it is gone. */
+bool recorder_discard(void);
+
 /* Reserve a record of size bytes, zeroed; NULL when it is lost (counted).  What is reserved must be
  * published by trace_publish before anything else happens. */
 void *recorder_begin(enum trace_kind kind, size_t size);

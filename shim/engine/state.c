@@ -106,13 +106,15 @@ void engine_forked(void)
 		engine_fd_limit = 0;
 		return;
 	}
-	if (engine.pid == sys_getpid())
+	/* A wiped page is proof.  The pid alone is not: in a new pid namespace it may be the same. */
+	if (*engine.alive && engine.pid == sys_getpid())
 		return;
 	engine.pid = sys_getpid();
 	engine.parent = parent;
 	engine.forks = 0;
 	*(uint32_t *)(uintptr_t)engine.alive = 1;
 	clock_forked();
+	engine.t_load = clock_now();
 	stack_forked();
 	modules_forked();
 	text_forked();
@@ -120,7 +122,6 @@ void engine_forked(void)
 	if (!engine.active)
 		return;
 	fd_forked();
-	recorder_process(TRACE_BORN, parent, NULL);
 }
 
 void engine_end(int status)
@@ -129,8 +130,11 @@ void engine_end(int status)
 
 	if (!engine.active || !h || h->ended || (!engine.quiet && engine_is_stranger()))
 		return;
-	if (!engine.quiet)
+	if (!engine.quiet) {
+		if (recorder_discard())
+			return;
 		recorder_process(TRACE_EXITED, status, NULL);
+	}
 	h->exit_code = status;
 	h->t_end = engine.quiet ? engine.t_quiet : clock_now();
 	__atomic_store_n(&h->ended, 1, __ATOMIC_RELEASE);
@@ -159,6 +163,6 @@ void engine_partial(int fd, uint64_t reason)
 
 void engine_exec(const char *path)
 {
-	if (engine.active && !engine_is_stranger())
+	if (engine.active && !engine_is_stranger() && !recorder_discard())
 		recorder_process(TRACE_EXECED, 0, path);
 }

@@ -64,7 +64,9 @@ class Twins(unittest.TestCase):
                 self.assertEqual(self.output("/bin/true", preload=preload), self.bare_early)
 
     def test_that_constructor_does_run_before_ours(self):
-        done = programs.run("/bin/true", env=programs.environment(LIB, self.early, LD_DEBUG="files"))
+        with tempfile.TemporaryDirectory() as folder:
+            done = programs.run("/bin/true", cwd=folder,
+                                env=programs.environment(LIB, self.early, LD_DEBUG="files"))
         order = [os.path.basename(p) for p in re.findall(r"calling init: (\S+)", done.stderr)]
         self.assertIn("libshakedown.so", order)
         self.assertLess(order.index("early.so"), order.index("libshakedown.so"), order)
