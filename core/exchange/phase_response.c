@@ -227,7 +227,7 @@ static size_t chunked_bytes(struct feed *f)
 	m->off[f->dir] += used;
 	if (c->done)
 		response_end(f);
-	else if (c->bad && http_chunk_at_size(c) && f->p[used] == 'H')
+	else if (c->bad && f->p && http_chunk_at_size(c) && f->p[used] == 'H')
 		phase_response_over(m); /* another answer head where a chunk should start */
 	else if (c->bad)
 		response_bad(f);

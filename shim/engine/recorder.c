@@ -30,8 +30,8 @@ static struct {
 	const char *path;
 	uint32_t creating; /* try-lock */
 	uint32_t tries;
-	uint32_t born;	   /* pid of the parent of a child that has not recorded anything yet */
-	bool discarded;	   /* its file was taken away again */
+	uint32_t born;	  /* pid of the parent of a child that has not recorded anything yet */
+	bool discarded;	  /* its file was taken away again */
 	bool full;	  /* no page could be had: what is populated is all there will be */
 	bool tell_full;	  /* ... which no record says yet */
 	bool stopped;	  /* nothing more is recorded */
