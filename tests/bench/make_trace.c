@@ -25,17 +25,25 @@ enum {
 static struct trace_header *header;
 static uint64_t clock_ns = 1000000000;
 
+/* A record, NULL when both halves are full. */
 static void *reserve(enum trace_kind kind, size_t size)
 {
+	struct trace_record *r;
+	struct trace_range range;
 	unsigned need;
-	struct trace_record *r = trace_reserve(header, kind, size, &need);
 
-	if (!r && header->active_half == 0) {
-		header->half[1].sequence = 2;
-		header->active_half = 1;
+	for (;;) {
 		r = trace_reserve(header, kind, size, &need);
+		if (need & TRACE_NEED_POPULATE && trace_populate_begin(header, TRACE_AHEAD, &range))
+			trace_populate_complete(header, &range, range.len);
+		if (r || !(need & (TRACE_NEED_SWITCH | TRACE_NEED_POPULATE)))
+			return r;
+		if (!(need & TRACE_NEED_SWITCH))
+			continue;
+		if (trace_switch_begin(header, &range) != TRACE_SWITCH_READY)
+			return NULL;
+		trace_switch_complete(header, &range, true);
 	}
-	return r;
 }
 
 static bool add_data(uint32_t conn, enum dir dir, uint64_t off, const void *bytes, uint32_t n,
@@ -153,8 +161,7 @@ int main(int argc, char **argv)
 		return 1;
 	}
 	trace_layout(header, bytes);
-	header->half[0].sequence = 1;
-	header->half[0].populated = header->half[1].populated = header->half_size;
+	header->keep_first = 1;
 	header->pid = 1;
 	header->t_load = header->t_created = clock_ns;
 	strcpy(header->exe, "/bench/make_trace");
