@@ -74,7 +74,7 @@ static void keep_unasked(struct watch *w, uint64_t end)
 	(void)keep_piece(w, w->base, len < WATCH_STRAY ? len : WATCH_STRAY, end);
 }
 
-static __attribute__((noinline)) void finish(struct watch *w, uint64_t end)
+static inline __attribute__((always_inline)) void finish(struct watch *w, uint64_t end)
 {
 	struct conn *c = w->c;
 	bool requests = w->data.dir == watch_request_dir(c);

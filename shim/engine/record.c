@@ -99,7 +99,8 @@ void record_ensure_open(struct conn *c, int fd)
 /* ---- DATA ---- */
 
 /* to NULL: these bytes are lost, and the masker no longer knows where in a head the next ones lie. */
-static void copy_masked(struct conn *c, enum dir dir, uint8_t *to, struct span s)
+static inline __attribute__((always_inline)) void copy_masked(struct conn *c, enum dir dir,
+							      uint8_t *to, struct span s)
 {
 	if (!to)
 		c->bits |= (uint16_t)(CONN_BLOT_RX << dir);
@@ -120,8 +121,9 @@ void record_start(struct conn *c, enum dir dir, enum run_mode mode)
 }
 
 /* Copy one run, or lose it. */
-static void copy_run(struct conn *c, enum dir dir, uint8_t *to, const struct run *run,
-		     struct gather *g)
+static inline __attribute__((always_inline)) void copy_run(struct conn *c, enum dir dir,
+							   uint8_t *to, const struct run *run,
+							   struct gather *g)
 {
 	uint32_t left = run->len;
 
@@ -219,8 +221,9 @@ void record_late(struct conn *c)
 	const struct heads_piece *p;
 	uint32_t at = 0;
 
-	record_start(c, DIR_RX, RUN_HEAD);
-	record_start(c, DIR_TX, RUN_HEAD);
+	/* Requests are heads; what a server said before anybody asked is anything. */
+	record_start(c, DIR_RX, c->machine.role == ROLE_SERVER ? RUN_HEAD : RUN_TEXT);
+	record_start(c, DIR_TX, c->machine.role == ROLE_SERVER ? RUN_TEXT : RUN_HEAD);
 	while ((p = heads_next(c->heads, &at)))
 		write_late(c, p);
 }

@@ -439,6 +439,23 @@ static void blind(struct watch *w, const struct phase_event *e)
 	recorder_cover(0, TRACE_PARTIAL, pipeline ? TRACE_REASON_PIPELINE : TRACE_REASON_UNSEEN);
 }
 
+/* Early bytes are frames or the next request.  Frames must not go through the masker of heads: it
+ * blots out what is no field, their headers included. */
+static void early(struct watch *w, const struct phase_event *e)
+{
+	struct conn *c = w->c;
+	struct gather g = w->copy;
+	struct span first;
+
+	if (!w->hidden && e->off >= w->data.off)
+		gather_skip(&g, e->off - w->data.off);
+	first = gather_next(&g, 1);
+	c->bits |= CONN_EARLY;
+	w->want_stack |= (c->bits & CONN_ATTEMPT) != 0;
+	turn(w, e, e->off + engine.config.max_body,
+	     first.n && http_is_token(first.p[0]) ? RUN_HEAD : RUN_TEXT);
+}
+
 void watch_event(void *ctx, const struct phase_event *e)
 {
 	struct watch *w = ctx;
@@ -460,9 +477,7 @@ void watch_event(void *ctx, const struct phase_event *e)
 		response_end(w, e);
 		break;
 	case PHASE_EARLY:
-		w->c->bits |= CONN_EARLY;
-		w->want_stack |= (w->c->bits & CONN_ATTEMPT) != 0;
-		turn(w, e, e->off + engine.config.max_body, RUN_HEAD);
+		early(w, e);
 		break;
 	case PHASE_SWITCHED:
 		switched(w, e);

@@ -262,7 +262,7 @@ class Bytes(EngineCase):
         self.assertEqual(t.of("data", dir=tracefile.TX)[0].off, 40)
 
     def test_bytes_before_the_answer_are_recorded(self):
-        early = client_frame(1, b"early")
+        early = client_frame(1, b"early") + client_frame(2, b"again")
         self.start(ONE + "c.recv(65536)\nc.sendall(SWITCH)\nc.recv(99)\n")
         c = self.connect()
         c.sendall(REQUEST + early)

@@ -240,7 +240,7 @@ class Trouble(EngineCase):
         self.start("for i in range(9):\n    " + (ONE + UPGRADE).replace("\n", "\n    ") + "\n")
         self.upgrade(9)
         self.assertEqual(self.child.wait(), 0)
-        self.assertEqual(self.child.stderr.read(), "")
+        self.assertLessEqual(self.child.stderr.read().count("\n"), 1)
         self.assertFalse(os.path.exists(self.trace))
 
     def test_a_limit_on_file_sizes_is_kept_without_a_signal(self):
