@@ -14,6 +14,10 @@
  */
 #include "core/trace/mask_state.h"
 
+enum {
+	TARGET_WORD_MAX = 16,
+};
+
 /* ---- known names ---- */
 
 struct rule {
@@ -28,7 +32,9 @@ static const struct rule name_rules[] = {
 	{"content-encoding", STEP_PASS},
 	{"content-length", STEP_PASS},
 	{"content-location", STEP_URL},
+	{"content-type", STEP_TYPE},
 	{"cookie", STEP_COOKIE},
+	{"dpop", STEP_LINE},
 	{"expect", STEP_PASS},
 	{"host", STEP_PASS},
 	{"location", STEP_URL},
@@ -46,6 +52,11 @@ static const struct rule name_rules[] = {
 	{"transfer-encoding", STEP_PASS},
 	{"upgrade", STEP_PASS},
 	{"www-authenticate", STEP_PASS},
+	{"x-forwarded-client-cert", STEP_LINE},
+	{"x-forwarded-uri", STEP_URL},
+	{"x-original-uri", STEP_URL},
+	{"x-original-url", STEP_URL},
+	{"x-rewrite-url", STEP_URL},
 };
 
 /* Sorted. Only a known scheme is kept: a bare token often stands in its place. */
@@ -127,10 +138,12 @@ static uint8_t step_cookie(struct mask_state *m, uint8_t c)
 	case STEP_COOKIE:
 		if (c == '=')
 			m->step = STEP_COOKIE_VALUE;
-		m->len = c == ';' ? 0 : m->len + (m->len < 255 && !is_space(c));
-		if (c == '=')
+		if (c == '=' || c == ';')
 			m->len = 0;
-		return m->len > COOKIE_NAME_MAX && !is_space(c) && c != ';' ? '*' : c;
+		else if (!is_space(c) && m->len <= COOKIE_NAME_KEPT)
+			m->len++;
+		/* Without a = it is no name but a value, and no byte of it tells. */
+		return m->len > COOKIE_NAME_KEPT && !is_space(c) ? '*' : c;
 	case STEP_COOKIE_VALUE:
 		if (c == ';') {
 			m->step = STEP_COOKIE;
@@ -148,17 +161,6 @@ static uint8_t step_cookie(struct mask_state *m, uint8_t c)
 	}
 }
 
-/* Points for what protocol names have little of and tokens much: digits, letters right behind them,
- * capitals in the middle of a word. */
-static unsigned entry_points(uint8_t last, uint8_t c)
-{
-	if (is_digit(c))
-		return 1;
-	if (is_digit(last) && (is_lower(c) || is_upper(c)))
-		return 1;
-	return is_lower(last) && is_upper(c) ? 2 : 0;
-}
-
 static bool names_secret(uint64_t hist)
 {
 	return ends_with(hist, "bearer") || ends_with(hist, "token") || ends_with(hist, "jwt") ||
@@ -167,31 +169,33 @@ static bool names_secret(uint64_t hist)
 
 static uint8_t step_protocol(struct mask_state *m, uint8_t c)
 {
+	uint8_t shown = '*';
 	bool joint = c == '.' || c == '-' || c == '_' || c == '=' || c == ':' || c == '/';
 
 	if (c == ',') {
 		mask_word_reset(m);
-		m->quote = m->digits = m->last = 0;
+		m->shape = (struct shape){0};
+		m->quote = 0;
 		return c;
 	}
 	if (is_space(c)) {
 		m->quote |= m->len && names_secret(m->hist);
 		return c;
 	}
-	if (!m->len) /* quote: this entry is a secret from here on */
+	if (!m->len) { /* quote: this entry is a secret from here on */
 		m->quote = m->wary || m->bits & BIT_NEXT_SECRET;
+		m->told |= m->quote;
+	}
 	if (!m->quote) {
 		bool named = joint && names_secret(m->hist);
 
 		mask_word_add(m, c);
-		m->digits += (uint8_t)entry_points(m->last, c);
-		m->last = c;
+		shown = mask_shape(&m->shape, SHAPE_ENTRY, c);
 		if (named) {
 			m->quote = 1;
 			return c;
 		}
-		m->quote = m->len > ENTRY_MAX || m->digits > ENTRY_SCORE_MAX ||
-			   (c == 'J' && m->len == 3 && ends_with(m->hist, "eyj"));
+		m->quote = c == 'J' && m->len == 3 && ends_with(m->hist, "eyj");
 	} else {
 		m->len = 255;
 	}
@@ -200,8 +204,31 @@ static uint8_t step_protocol(struct mask_state *m, uint8_t c)
 		m->bits |= BIT_NEXT_SECRET;
 	else
 		m->bits &= (uint8_t)~BIT_NEXT_SECRET;
-	m->told |= m->quote;
-	return m->quote ? '*' : c;
+	return m->quote ? '*' : shown;
+}
+
+/* Content-Type: what will the body be? */
+static uint8_t step_type(struct mask_state *m, uint8_t c)
+{
+	m->hist = m->hist << 8 | ascii_lower(c);
+	if (ends_with(m->hist, "lencoded")) /* application/x-www-form-urlencoded */
+		m->form = FORM_NAMES;
+	else if (ends_with(m->hist, "orm-data"))
+		m->form = FORM_PARTS;
+	return c;
+}
+
+static uint8_t step_form(struct mask_state *m, uint8_t c)
+{
+	if (m->form == FORM_NAMES && (c == '&' || (c == '=' && !m->form_value))) {
+		m->form_value = c == '=';
+		m->shape = (struct shape){0};
+		return c;
+	}
+	if (is_space(c))
+		return c;
+	return m->form == FORM_PARTS || m->form_value ? '*'
+						      : mask_shape(&m->shape, SHAPE_SEGMENT, c);
 }
 
 static uint8_t step(struct mask_state *m, uint8_t c)
@@ -217,6 +244,8 @@ static uint8_t step(struct mask_state *m, uint8_t c)
 		return step_cookie(m, c);
 	case STEP_PROTOCOL:
 		return step_protocol(m, c);
+	case STEP_TYPE:
+		return step_type(m, c);
 	case STEP_PASS:
 		return c;
 	default:
@@ -237,6 +266,8 @@ static uint8_t field_step(const struct mask_state *m)
 		return STEP_SCHEME;
 	if (ends_with(m->hist, "cookie"))
 		return STEP_COOKIE;
+	if (ends_with(m->hist, "cert") || mask_name_secret(m, false))
+		return STEP_LINE;
 	return m->found & (FOUND_STRONG | FOUND_WEAK) ? STEP_LINE : STEP_WORD;
 }
 
@@ -245,7 +276,7 @@ static void field_ended(struct mask_state *m)
 	uint8_t next = field_step(m);
 
 	mask_scan_reset(m);
-	m->quote = m->digits = m->last = 0;
+	m->quote = m->digits = 0;
 	m->step = next == STEP_URL ? STEP_WORD : next;
 	m->url = next == STEP_URL;
 	m->line = LINE_VALUE;
@@ -306,6 +337,8 @@ static uint8_t mask_byte(struct mask_state *m, uint8_t c)
 {
 	switch (m->line) {
 	case LINE_TEXT:
+		if (m->form)
+			return step_form(m, c);
 		if (c == '\n') {
 			mask_scan_reset(m);
 			return c;
@@ -348,6 +381,8 @@ void mask_restart(struct masker *m, enum mask_kind kind, const struct masker *ot
 	memcpy(&was, m->state, sizeof(was));
 	memcpy(&theirs, other->state, sizeof(theirs));
 	mask_init(m, kind);
+	if (kind == MASK_TEXT)
+		memcpy(&m->state[offsetof(struct mask_state, form)], &was.form, 1);
 	memcpy(&m->state[offsetof(struct mask_state, told)], &was.told, 1);
 	memcpy(&m->state[offsetof(struct mask_state, wary)], &theirs.told, 1);
 }
@@ -366,12 +401,16 @@ void mask_copy(struct masker *m, uint8_t *dst, const uint8_t *src, size_t n)
 	memcpy(m->state, &s, sizeof(s));
 }
 
-/* Can there be a secret?  Most paths have none of these bytes, and every plain exchange has a path. */
+/* Can there be a secret?  Most paths are short words, and every plain exchange has a path. */
 static bool may_hold_secret(const uint8_t *p, size_t n)
 {
-	for (size_t i = 0; i < n; i++)
-		if (p[i] == '=' || p[i] == ':' || p[i] == '%' || p[i] == 'J' || p[i] == ' ')
+	size_t word = 0;
+
+	for (size_t i = 0; i < n; i++) {
+		word = p[i] == '/' ? 0 : word + 1;
+		if (word > TARGET_WORD_MAX || !(is_lower(p[i]) || p[i] == '/' || p[i] == '-'))
 			return true;
+	}
 	return false;
 }
 

@@ -4,11 +4,13 @@
  *
  * Incremental (any split gives the same output) and conservative: what cannot be told apart from a
  * secret is masked.  Masked bytes become '*'.
- * In heads: Authorization (scheme kept), Proxy-Authorization, values of Cookie and Set-Cookie (names
- * kept), X-Api-Key, X-Auth-*, bearer-like entries of Sec-WebSocket-Protocol, URL userinfo and
- * token/key/sig/code-like query values in the request line, Location and Referer.
- * In text and bodies: "Bearer x", user:pass@ in URLs, and values of secret-like keys (key=value,
- * "key": "value").
+ * In heads: Authorization (scheme kept), Proxy-Authorization, Cookie and Set-Cookie (four letters of a
+ * name kept), X-Api-Key, X-Auth-*, DPoP, client certificates; entries of Sec-WebSocket-Protocol that do
+ * not look like names; and in the request line, Location and Referer URL userinfo, path segments that do
+ * not look like names, and query values but those of a few harmless names and plain words.
+ * In bodies of forms all values, in multipart bodies all.
+ * In text and other bodies, as well as it goes: "Bearer x", user:pass@ and queries in URLs, and values of
+ * secret-like keys (key=value, "key": "value").
  */
 #ifndef CORE_TRACE_MASK_H
 #define CORE_TRACE_MASK_H

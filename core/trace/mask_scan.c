@@ -56,6 +56,55 @@ static void word_judge(struct mask_state *m, uint8_t c)
 	}
 }
 
+/* How many letters s has if the word ends in them, 0 if it does not.  s has at most seven. */
+static unsigned letters_matched(const struct mask_state *m, const char *s)
+{
+	uint64_t want = 0;
+	unsigned n = 0;
+
+	for (; s[n]; n++)
+		want = want << 8 | (uint8_t)s[n];
+	return (m->hist & ((1ull << (8 * n)) - 1)) == want ? n : 0;
+}
+
+/* Is the word this name, or does it end in it behind a joint, as user_pin? */
+static bool is_name(const struct mask_state *m, const char *s)
+{
+	unsigned n = letters_matched(m, s);
+	uint8_t before = (uint8_t)(m->hist >> (8 * n));
+
+	return n &&
+	       (m->len == n || before == '_' || before == '-' || before == '.' || before == '[');
+}
+
+bool mask_name_secret(const struct mask_state *m, bool query)
+{
+	static const char anywhere[][8] = {"ticket", "sid", "pw",   "pin",  "otp",  "totp",
+					   "card",   "cvv", "cvc",  "csrf", "xsrf", "hmac",
+					   "nonce",  "ssn", "cred", "creds"};
+	static const char in_query[][8] = {"t", "k", "s", "hash", "state", "sso", "proof"};
+
+	for (size_t i = 0; i < CORE_ARRAY_LEN(anywhere); i++)
+		if (is_name(m, anywhere[i]))
+			return true;
+	for (size_t i = 0; query && i < CORE_ARRAY_LEN(in_query); i++)
+		if (is_name(m, in_query[i]))
+			return true;
+	return ends_with(m->hist, "ssertion"); /* assertion, client_assertion */
+}
+
+/* Query values that nobody has to hide, and that tell what was asked for. */
+static bool is_plain_name(const struct mask_state *m)
+{
+	static const char names[][8] = {"eio", "v",	 "version", "room", "channel", "path",
+					"b64", "format", "lang",    "page", "limit"};
+
+	for (size_t i = 0; i < CORE_ARRAY_LEN(names); i++)
+		if (m->len == letters_matched(m, names[i]) && m->len)
+			return true;
+	return m->len == 9 && ends_with(m->hist, "ransport");
+}
+
 void mask_word_reset(struct mask_state *m)
 {
 	m->hist = 0;
@@ -79,7 +128,8 @@ void mask_scan_reset(struct mask_state *m)
 	mask_word_reset(m);
 	m->step = STEP_WORD;
 	m->bits &= BIT_NEXT_SECRET;
-	m->slashes = m->escape = m->url = 0;
+	m->slashes = m->escape = m->url = m->plain = 0;
+	m->shape = (struct shape){0};
 }
 
 static bool is_quote(uint8_t c)
@@ -108,6 +158,22 @@ static bool ends_bare(const struct mask_state *m, uint8_t c)
 	return !(m->bits & BIT_QUERY) && (c == ',' || c == ')' || c == '}' || c == ']');
 }
 
+/* A = follows the name of a query value. */
+static void query_name_ended(struct mask_state *m)
+{
+	if (m->found || mask_name_secret(m, true)) {
+		m->step = STEP_VALUE;
+		m->quote = 0;
+		m->bits &= (uint8_t) ~(BIT_ESCAPED | BIT_BACKSLASH);
+	} else if (is_plain_name(m)) {
+		m->plain = 1;
+	} else {
+		m->step = STEP_PARAM;
+	}
+	m->shape = (struct shape){0};
+	mask_word_reset(m);
+}
+
 /* A = or : follows the word: where does the byte after it belong? */
 static void key_ended(struct mask_state *m, uint8_t c)
 {
@@ -116,6 +182,12 @@ static void key_ended(struct mask_state *m, uint8_t c)
 	bool error = prose && (ends_with(m->hist, "error") || ends_with(m->hist, "ception"));
 	uint8_t found = m->found;
 
+	if (c == '=' && m->bits & BIT_QUERY) {
+		query_name_ended(m);
+		return;
+	}
+	if (!prose && mask_name_secret(m, false))
+		found |= FOUND_STRONG;
 	if (c == ':' && m->len)
 		m->slashes = 1;
 	if (line) {
@@ -161,7 +233,7 @@ static void word_pause(struct mask_state *m, uint8_t c)
 	m->bits &= (uint8_t)~BIT_BACKSLASH;
 	if (c == '\\')
 		m->bits |= BIT_BACKSLASH; /* as in {\"token\": */
-	else
+	else if (!m->url || is_space(c))
 		m->bits &= (uint8_t)~BIT_QUERY;
 }
 
@@ -171,7 +243,8 @@ static void word_feed(struct mask_state *m, uint8_t c)
 		if (m->bits & BIT_ENDED)
 			mask_word_reset(m);
 		m->bits &= (uint8_t)~BIT_BACKSLASH;
-		mask_word_add(m, c);
+		if (c != ']') /* user[pin] is a pin */
+			mask_word_add(m, c);
 		m->slashes = 0;
 		/* {" in base64: a JSON web token starts. */
 		if (c == 'J' && m->len == 3 && ends_with(m->hist, "eyj"))
@@ -195,9 +268,9 @@ static void word_feed(struct mask_state *m, uint8_t c)
 		word_pause(m, c);
 	} else {
 		mask_word_reset(m);
-		if (c == '?')
+		if (c == '?' || (c == '#' && m->url))
 			m->bits |= BIT_QUERY;
-		else if (c == '<' || c == '>')
+		else if ((c == '<' || c == '>') && !m->url)
 			m->bits &= (uint8_t)~BIT_QUERY;
 	}
 }
@@ -211,7 +284,7 @@ static int hex_value(uint8_t c)
 }
 
 /* Keys and separators count in their percent-encoded form too. */
-static uint8_t step_word(struct mask_state *m, uint8_t c)
+static uint8_t scan_word(struct mask_state *m, uint8_t c)
 {
 	if (c == '%') {
 		m->escape = 1;
@@ -235,6 +308,35 @@ static uint8_t step_word(struct mask_state *m, uint8_t c)
 	}
 	word_feed(m, c);
 	return m->step == STEP_BARE ? '*' : c;
+}
+
+/* Path segments and query names are judged by their looks. */
+static uint8_t step_word(struct mask_state *m, uint8_t c)
+{
+	bool escape = m->escape || c == '%';
+	bool query = m->bits & BIT_QUERY;
+	uint8_t shown = scan_word(m, c);
+
+	if (!(m->url || query) || m->step == STEP_BARE)
+		return shown;
+	if (is_space(c) || c == '?' || c == '#' || (query ? c == '&' || c == ';' : c == '/')) {
+		m->shape = (struct shape){0};
+		m->plain = 0;
+		return shown;
+	}
+	if (m->plain || c == '=' || m->step != STEP_WORD)
+		return shown;
+	/* An escape is one separator or one letter that somebody could have written as it is. */
+	return mask_shape(&m->shape, SHAPE_SEGMENT, escape ? '-' : c) == '*' ? '*' : shown;
+}
+
+static uint8_t step_param(struct mask_state *m, uint8_t c)
+{
+	if (!ends_bare(m, c))
+		return mask_shape(&m->shape, SHAPE_VALUE, c);
+	mask_word_reset(m);
+	m->step = STEP_WORD;
+	return step_word(m, c);
 }
 
 static uint8_t step_bare(struct mask_state *m, uint8_t c)
@@ -412,6 +514,8 @@ uint8_t mask_scan(struct mask_state *m, uint8_t c)
 		return step_value(m, c);
 	case STEP_BARE:
 		return step_bare(m, c);
+	case STEP_PARAM:
+		return step_param(m, c);
 	case STEP_QUOTED:
 		return step_quoted(m, c);
 	case STEP_LIST:

@@ -22,6 +22,7 @@ enum step {
 	STEP_PASSWORD, /* behind its colon */
 	STEP_HOST,     /* behind the @ */
 	STEP_HOST6,    /* in [] */
+	STEP_PARAM,    /* query value of a name that says nothing */
 	/* values of fields */
 	STEP_PASS,   /* nothing here is secret */
 	STEP_LINE,   /* everything to the end of the line is */
@@ -30,6 +31,7 @@ enum step {
 	STEP_COOKIE_VALUE,
 	STEP_COOKIE_QUOTED,
 	STEP_URL,      /* of a name only: its value is a URL */
+	STEP_TYPE,     /* Content-Type */
 	STEP_PROTOCOL, /* entries of Sec-WebSocket-Protocol */
 };
 
@@ -69,9 +71,26 @@ enum {
 	HOST_DIGITS_MAX = 3,
 	CODE_DIGITS_MAX = 4,
 	CODE_LETTERS_MAX = 24,
-	COOKIE_NAME_MAX = 64,
-	ENTRY_MAX = 32,
-	ENTRY_SCORE_MAX = 4,
+	COOKIE_NAME_KEPT = 4,
+};
+
+/* What a body is, told by the head before it. */
+enum form {
+	FORM_NONE,
+	FORM_NAMES, /* urlencoded: names stay */
+	FORM_PARTS, /* multipart: nothing does */
+};
+
+/* What is known of a run of bytes that may be a name.  All zero where one starts. */
+struct shape {
+	uint8_t len, run, group, digits, humps; /* bytes; letters, digits in a row; digits; turns */
+	uint8_t letters, last, opaque;
+};
+
+enum shape_kind {
+	SHAPE_SEGMENT, /* of a path; name of a query value */
+	SHAPE_ENTRY,   /* of Sec-WebSocket-Protocol */
+	SHAPE_VALUE,   /* of a query */
 };
 
 struct mask_state {
@@ -81,14 +100,17 @@ struct mask_state {
 	uint8_t resume;		 /* line: what a folded line continues */
 	uint8_t lo, hi, pos;	 /* candidates of a known name */
 	uint8_t len;		 /* bytes of the word, label, entry or number; saturates */
-	uint8_t digits;		 /* of them; score of a protocol entry */
+	uint8_t digits;		 /* of them */
 	uint8_t quote;		 /* what ends STEP_QUOTED */
 	uint8_t before;		 /* quote right before the word, 0 none */
 	uint8_t slashes;	 /* how much of :// was seen */
 	uint8_t escape, escaped; /* bytes seen of %xx, its value so far */
-	uint8_t last;		 /* previous byte of a protocol entry */
-	uint8_t told;		 /* a protocol entry was masked */
+	uint8_t plain;		 /* in a query value that may be shown */
+	uint8_t form;		 /* of the body */
+	uint8_t form_value;	 /* in a value of it */
+	uint8_t told;		 /* a protocol entry was masked that does not give itself away */
 	uint8_t wary;		 /* every protocol entry is to be masked */
+	struct shape shape;
 };
 _Static_assert(sizeof(struct mask_state) <= sizeof(struct masker), "the state of a masker");
 
@@ -123,6 +145,12 @@ static inline bool ends_with(uint64_t hist, const char *s)
 	}
 	return (hist & mask) == want;
 }
+
+/* The next byte of a run: c, or '*' when the run does not look like a name. */
+uint8_t mask_shape(struct shape *s, enum shape_kind kind, uint8_t c);
+
+/* Is the word one of the short names secrets have?  query: or of those they have in a query only. */
+bool mask_name_secret(const struct mask_state *m, bool query);
 
 /* Forget the word. */
 void mask_word_reset(struct mask_state *m);

@@ -90,13 +90,15 @@ static void authorization_keeps_its_scheme_only(void **state)
 	assert_fields(c, CORE_ARRAY_LEN(c));
 }
 
-static void cookies_keep_their_names_only(void **state)
+static void cookies_keep_the_start_of_their_names_only(void **state)
 {
 	static const struct mask_case c[] = {
-		{"Cookie: a=b; connect.sid=s%3Axyz", "Cookie: a=*; connect.sid=*******"},
+		{"Cookie: a=b; connect.sid=s%3Axyz", "Cookie: a=*; conn*******=*******"},
 		{"Cookie: q=\"x;y\"; z=1", "Cookie: q=*****; z=*"},
 		{"Cookie: a==b=; c", "Cookie: a=***; c"},
-		{"Set-Cookie: sid=abc; Path=/; HttpOnly", "Set-Cookie: sid=***; Path=*; HttpOnly"},
+		{"Set-Cookie: sid=abc; Path=/; HttpOnly", "Set-Cookie: sid=***; Path=*; Http****"},
+		{"Cookie: PLANTED; x", "Cookie: PLAN***; x"},
+		{"Cookie: a=b; PLANTED\r\n PLANTED", "Cookie: a=*; PLAN***\r\n *******"},
 		{"Cookie: a=b;\r\n c=d", "Cookie: a=*;\r\n c=*"},
 	};
 
@@ -112,6 +114,15 @@ static void fields_named_like_secrets_lose_their_value(void **state)
 		{"X-CSRF-Token: ab", "X-CSRF-Token: **"},
 		{"X-Session-Id: ab", "X-Session-Id: **"},
 		{"Signature: sig1=:ab:", "Signature: *********"},
+		{"DPoP: a.b", "DPoP: ***"},
+		{"X-Forwarded-Client-Cert: Hash=ab;URI=c",
+		 "X-Forwarded-Client-Cert: *************"},
+		{"X-SSL-Client-Cert: ab", "X-SSL-Client-Cert: **"},
+		{"X-Amz-Security-Token: ab", "X-Amz-Security-Token: **"},
+		{"X-XSRF-Token: ab", "X-XSRF-Token: **"},
+		{"X-Xsrf: ab", "X-Xsrf: **"},
+		{"X-Access-Token: ab", "X-Access-Token: **"},
+		{"X-Otp: 12", "X-Otp: **"},
 	};
 
 	assert_fields(c, CORE_ARRAY_LEN(c));
@@ -158,13 +169,13 @@ static void secret_query_values_of_the_target_are_masked(void **state)
 		{"GET /a?ApiKey=x HTTP/1.1", "GET /a?ApiKey=* HTTP/1.1"},
 		{"GET /a?X-Amz-Signature=9f,'\"x&y=1 HTTP/1.1",
 		 "GET /a?X-Amz-Signature=******&y=1 HTTP/1.1"},
-		{"GET /cb?code=4/0A&state=z HTTP/1.1", "GET /cb?code=****&state=z HTTP/1.1"},
+		{"GET /cb?code=4/0A&state=z HTTP/1.1", "GET /cb?code=****&state=* HTTP/1.1"},
 		{"GET /a?client_secret=x;passwd=y;JWT=z HTTP/1.1",
 		 "GET /a?client_secret=*;passwd=*;JWT=* HTTP/1.1"},
 		{"GET /a?user[auth]=x&session%5Bid%5D=yy HTTP/1.1",
 		 "GET /a?user[auth]=*&session%5Bid%5D=** HTTP/1.1"},
 		{"GET /a?%74oken=x&next=%2Fb%3Ftoken%3Dabc HTTP/1.1",
-		 "GET /a?%74oken=*&next=%2Fb%3Ftoken%3D*** HTTP/1.1"},
+		 "GET /a?%74oken=*&next=%2Fb************** HTTP/1.1"},
 		{"GET /a?5%code=abc HTTP/1.1", "GET /a?5%code=*** HTTP/1.1"},
 		{"GET /a;jsessionid=AB?x=1 HTTP/1.1", "GET /a;jsessionid=**?x=1 HTTP/1.1"},
 		{"GET /ws/eyJhbGciOi.eyJz/x HTTP/1.1", "GET /ws/ey*************** HTTP/1.1"},
@@ -172,6 +183,21 @@ static void secret_query_values_of_the_target_are_masked(void **state)
 		 "GET http://bob:**@example.com:8080/x?a=b HTTP/1.1"},
 		{"GET /chat?room=5&user=bob HTTP/1.1", "GET /chat?room=5&user=bob HTTP/1.1"},
 		{"GET /a?token= HTTP/1.1", "GET /a?token= HTTP/1.1"},
+		{"GET /a?ticket=ab&sid=ab&pw=ab&otp=1&hash=a&nonce=a&t=1&k=a&s=a HTTP/1.1",
+		 "GET /a?ticket=**&sid=**&pw=**&otp=*&hash=*&nonce=*&t=*&k=*&s=* HTTP/1.1"},
+		{"GET /a?client_assertion=ab&user_pin=1&credential=a&x[otp]=1 HTTP/1.1",
+		 "GET /a?client_assertion=**&user_pin=*&credential=*&x[otp]=* HTTP/1.1"},
+		/* What nobody knows keeps its words and no more than four other letters. */
+		{"GET /a?foo=aB3dE6gH9&spoil=reject&why=half-open&n=1234567 HTTP/1.1",
+		 "GET /a?foo=aB3d*****&spoil=reject&why=half-open&n=1234*** HTTP/1.1"},
+		{"GET /a?foo=abcdefghijklmnopqrst&b=tr0ub4dor=x HTTP/1.1",
+		 "GET /a?foo=abcdefghijklmnop****&b=tr0u******* HTTP/1.1"},
+		{"GET /a?v=aB3dE6gH9&room=1234567&EIO=4 HTTP/1.1",
+		 "GET /a?v=aB3dE6gH9&room=1234567&EIO=4 HTTP/1.1"},
+		{"GET /a?xv=aB3dE6gH9 HTTP/1.1", "GET /a?xv=aB3d***** HTTP/1.1"},
+		{"GET /a?v=1&aB3dE6gH9 HTTP/1.1", "GET /a?v=1&aB3d***** HTTP/1.1"},
+		{"GET /a?aB3dE6gH9 HTTP/1.1", "GET /a?aB3d***** HTTP/1.1"},
+		{"GET /a?x'\"<&foo=aB3dE6 HTTP/1.1", "GET /a?x'\"<&foo=aB3d** HTTP/1.1"},
 	};
 
 	for (size_t i = 0; i < CORE_ARRAY_LEN(c); i++) {
@@ -197,14 +223,64 @@ static void a_target_alone_is_masked_like_that_of_a_request(void **state)
 	assert_memory_equal(got, "/healthz/live-1", 15);
 }
 
+static void path_segments_that_look_like_no_name_are_masked(void **state)
+{
+	static const struct mask_case c[] = {
+		{"/invite/S3cr3tA1b/x", "/invite/S3cr*****/x"},
+		{"/u/550e8400-e29b-41d4-a716-446655440000",
+		 "/u/550e********************************"},
+		{"/u/bob:pass/x", "/u/bob:****/x"},
+		{"/abcdefghijklmnopqrstuvwxyz", "/abcdefghijklmnop**********"},
+		{"/1234567890", "/12345678**"},
+		{"/abcd-1234-efgh", "/abcd-1234-****"},
+		{"/a;x=S3cr3tA1b", "/a;x=S********"},
+	};
+	static const char *const kept[] = {
+		"/ws",
+		"/socket.io/",
+		"/ws000",
+		"/http-after-101",
+		"/oauth2/callback",
+		"/v12/room-1234",
+		"/response-after-close",
+		"/getUserInfo",
+		"/static/app.min.js",
+		"/2030-01-31",
+		"/~bob",
+	};
+	uint8_t got[CASE_MAX];
+
+	for (size_t i = 0; i < CORE_ARRAY_LEN(c); i++) {
+		char in[CASE_MAX], out[CASE_MAX];
+
+		memset(got, 0, sizeof(got));
+		mask_target(got, (const uint8_t *)c[i].in, strlen(c[i].in));
+		assert_string_equal((char *)got, c[i].out);
+		snprintf(in, sizeof(in), "GET %s HTTP/1.1\r\n\r\n", c[i].in);
+		snprintf(out, sizeof(out), "GET %s HTTP/1.1\r\n\r\n", c[i].out);
+		assert_masks_to(MASK_HEAD, in, out);
+		snprintf(in, sizeof(in), "Location: http://h%s", c[i].in);
+		snprintf(out, sizeof(out), "Location: http://h%s", c[i].out);
+		assert_field(in, out);
+	}
+	for (size_t i = 0; i < CORE_ARRAY_LEN(kept); i++) {
+		memset(got, 0, sizeof(got));
+		mask_target(got, (const uint8_t *)kept[i], strlen(kept[i]));
+		assert_string_equal((char *)got, kept[i]);
+	}
+}
+
 static void urls_in_fields_lose_passwords_and_secret_queries(void **state)
 {
 	static const struct mask_case c[] = {
 		{"Referer: https://alice:s3cret@example.com/x?token=a,b'c&y=2",
 		 "Referer: https://alice:******@example.com/x?token=*****&y=2"},
 		{"Location: http://backend.local:8080/ws/?sig=99&s=1#access_token=a",
-		 "Location: http://backend.local:8080/ws/?sig=**&s=1#access_token=*"},
+		 "Location: http://backend.local:8080/ws/?sig=**&s=*#access_token=*"},
 		{"Location: /login?next=/ws", "Location: /login?next=/ws"},
+		{"Location: /aB3dE6gH9/cb#state=a&foo=aB3dE6",
+		 "Location: /aB3d*****/cb#state=*&foo=aB3d**"},
+		{"Referer: https://h/?ticket=ab", "Referer: https://h/?ticket=**"},
 		{"Location: https://ghp_A1b2c3@github.com/x",
 		 "Location: https://ghp*******@github.com/x"},
 		{"Location: https://0a1b2c3d4e5f@o1.example.com/1",
@@ -228,8 +304,10 @@ static void bearer_like_protocol_entries_are_masked(void **state)
 		{P "authorization, Bearer", P "authorization, ******"},
 		{P "chat, eyJhbGciOi.abc.def, x", P "chat, ey****************, x"},
 		{P "8f14e45fceea167a5a36dedd4bea2543, x", P "8f14****************************, x"},
-		{P "QmFzZTY0VG9rZW5IZXJlQWJj", P "QmFzZTY*****************"},
-		{P "abcdefghijklmnopqrstuvwxyzabcdefghi", P "abcdefghijklmnopqrstuvwxyzabcdef***"},
+		{P "QmFzZTY0VG9rZW5IZXJlQWJj", P "QmFz********************"},
+		{P "x7Kp9q, MyProtocol", P "x7Kp**, MyPr******"},
+		{P "abcdefghijklmnopqrstuvwxyz", P "abcdefghijklmnop**********"},
+		{P "deadbeef0123456789, chat-12345", P "deadbeef0123******, chat-1234*"},
 		{P "base64url.bearer.authorization.k8s.io.ZXlK, base64.binary.k8s.io",
 		 P "base64url.bearer.*************************, base64.binary.k8s.io"},
 		{P "bearer\r\n" P "shh, chat", P "bearer\r\n" P "***, chat"},
@@ -247,6 +325,8 @@ static void an_answer_does_not_tell_what_its_request_kept_secret(void **state)
 	} c[] = {
 		{"access_token, s3cr3t", "s3cr3t", "******"},
 		{"access_token, s3cr3t", "access_token", "************"},
+		{"chat, x7Kp9qR", "x7Kp9qR", "x7Kp***"},
+		{"chat, x7Kp9qR", "chat", "chat"},
 		{"chat, superchat", "chat", "chat"},
 	};
 
@@ -279,7 +359,7 @@ static void protocol_names_in_use_are_kept(void **state)
 		P "ocpp1.6, ocpp2.0.1",
 		P "v10.stomp, v11.stomp, v12.stomp",
 		P "actioncable-v1-json, actioncable-unsupported",
-		P "soap, binary, xmpp, sip, MyProtocol",
+		P "soap, binary, xmpp, sip, Chat, v1, 13",
 	};
 
 	for (size_t i = 0; i < CORE_ARRAY_LEN(names); i++)
@@ -290,6 +370,31 @@ static void what_follows_a_head_is_masked_as_text(void **state)
 {
 	assert_masks_to(MASK_HEAD, "POST / HTTP/1.1\r\nA: b\r\n\r\ntoken=abc&x=1",
 			"POST / HTTP/1.1\r\nA: b\r\n\r\ntoken=***&x=1");
+}
+
+#define FORM  "POST / HTTP/1.1\r\nContent-Type: Application/X-WWW-Form-Urlencoded; charset=x\r\n\r\n"
+#define PARTS "POST / HTTP/1.1\r\nContent-Type: multipart/form-data; boundary=b\r\n\r\n"
+
+static void bodies_of_forms_keep_names_at_most(void **state)
+{
+	static const char head[] = "POST / HTTP/1.1\r\n\r\n";
+	struct masker m, other;
+	uint8_t got[CASE_MAX] = {0};
+
+	assert_masks_to(MASK_HEAD, FORM "pin=1&x=a=b c&aB3dE6gH9", FORM "pin=*&x=*** *&aB3d*****");
+	assert_masks_to(MASK_HEAD, PARTS "--b\r\nx: y\n", PARTS "***\r\n** *\n");
+	mask_init(&m, MASK_HEAD);
+	mask_init(&other, MASK_HEAD);
+	mask_copy(&m, got, (const uint8_t *)FORM, strlen(FORM));
+	mask_restart(&m, MASK_TEXT, &other);
+	mask_copy(&m, got, (const uint8_t *)"foo=bar", 7);
+	assert_memory_equal(got, "foo=***", 7);
+	/* The next head may have another body. */
+	mask_restart(&m, MASK_HEAD, &other);
+	mask_copy(&m, got, (const uint8_t *)head, strlen(head));
+	mask_restart(&m, MASK_TEXT, &other);
+	mask_copy(&m, got, (const uint8_t *)"foo=bar", 7);
+	assert_memory_equal(got, "foo=bar", 7);
 }
 
 static void secrets_in_text_are_masked(void **state)
@@ -317,6 +422,10 @@ static void secrets_in_text_are_masked(void **state)
 		 "postgres://app:*******@db.local:5432/x"},
 		{"{\"code\":\"4/0AXabc\"} {\"code\": 123456}",
 		 "{\"code\":\"4*******\"} {\"code\": 1234**}"},
+		{"pin=1234&card=4111 {\"otp\":\"1\",\"csrf\":\"a\"}",
+		 "pin=****&card=**** {\"otp\":\"*\",\"csrf\":\"*\"}"},
+		{"\"GET /ws?foo=aB3dE6gH9 HTTP/1.1\" 200",
+		 "\"GET /ws?foo=aB3d***** HTTP/1.1\" 200"},
 		{"token=\nabc", "token=\nabc"}, /* a line ends everything */
 	};
 
@@ -333,6 +442,7 @@ static void ordinary_text_is_kept(void **state)
 		"{\"code\":\"ECONNRESET\"} status code: 400",
 		"Listening on http://127.0.0.1:8080 and ws://[::]:9000/",
 		"AuthenticationError: missing header",
+		"level=info t=12 state=open hash=x msg=\"card: none, pin: 3\"",
 		"KeyError: 'sec-websocket-key'",
 		"Basic usage: see https://example.com/docs?page=2#key",
 		"  File \"/srv/app.py\", line 12, in handler",
@@ -399,17 +509,19 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(authorization_keeps_its_scheme_only),
-		cmocka_unit_test(cookies_keep_their_names_only),
+		cmocka_unit_test(cookies_keep_the_start_of_their_names_only),
 		cmocka_unit_test(fields_named_like_secrets_lose_their_value),
 		cmocka_unit_test(handshake_fields_are_never_masked),
 		cmocka_unit_test(status_lines_are_never_masked),
 		cmocka_unit_test(secret_query_values_of_the_target_are_masked),
 		cmocka_unit_test(a_target_alone_is_masked_like_that_of_a_request),
+		cmocka_unit_test(path_segments_that_look_like_no_name_are_masked),
 		cmocka_unit_test(urls_in_fields_lose_passwords_and_secret_queries),
 		cmocka_unit_test(bearer_like_protocol_entries_are_masked),
 		cmocka_unit_test(an_answer_does_not_tell_what_its_request_kept_secret),
 		cmocka_unit_test(protocol_names_in_use_are_kept),
 		cmocka_unit_test(what_follows_a_head_is_masked_as_text),
+		cmocka_unit_test(bodies_of_forms_keep_names_at_most),
 		cmocka_unit_test(secrets_in_text_are_masked),
 		cmocka_unit_test(ordinary_text_is_kept),
 		cmocka_unit_test(control_bytes_and_spaces_are_never_masked),
