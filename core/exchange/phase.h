@@ -136,6 +136,16 @@ void phase_skip(struct phase_machine *m, enum dir dir, uint64_t n, phase_sink *s
 void phase_end(struct phase_machine *m, enum dir dir, enum phase_end how, phase_sink *sink,
 	       void *ctx);
 
+/* The short way, for what nearly every server does nearly all the time: on a connection between
+ * messages one call carries exactly one request without a body that asks for no switch; or the whole
+ * final answer to the only waiting request.  When that is so the machine stands where phase_feed would
+ * have left it and true is returned; nothing is told to anybody.  False: feed the bytes, all of them.
+ *   p, n     not empty; of an answer the first run of bytes, which must hold the whole head
+ *   moved    bytes of the answer's call in all; those behind n are not looked at */
+bool phase_plain_request(struct phase_machine *m, enum dir dir, const uint8_t *p, size_t n);
+bool phase_plain_answer(struct phase_machine *m, enum dir dir, const uint8_t *p, size_t n,
+			uint64_t moved);
+
 static inline enum phase phase_now(const struct phase_machine *m)
 {
 	return (enum phase)m->phase;

@@ -7,6 +7,7 @@
  *     phase_request.c   request stream, early bytes included
  *     phase_response.c  answer stream, the switch
  *     phase_frames.c    frames of either stream
+ *     phase_plain.c     whole plain messages, the short way
  *
  * The phase is never set: it is derived from the steps of both streams (phase_settle), so no order of
  * events can leave the two in contradiction.

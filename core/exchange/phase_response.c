@@ -99,7 +99,7 @@ static size_t idle_bytes(struct feed *f)
 }
 
 /* 101: from here on both streams are something else. */
-static void response_switch(struct feed *f)
+static __attribute__((noinline)) void response_switch(struct feed *f)
 {
 	struct phase_machine *m = f->m;
 	uint32_t flags = m->response.flags, exchange = answer_ordinal(m);
@@ -144,7 +144,7 @@ static bool body_begin(struct phase_machine *m, enum http_method method)
 	return true;
 }
 
-static void response_final(struct feed *f)
+static __attribute__((noinline)) void response_final(struct feed *f)
 {
 	struct phase_machine *m = f->m;
 	enum http_method method = (enum http_method)(answered_kind(m) & KIND_METHOD);

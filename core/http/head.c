@@ -97,8 +97,41 @@ static inline bool name_match_begin(struct scan *s, uint8_t letter)
 	return best != FIELD_NONE;
 }
 
+/* The name is word up to ASCII case; 8-byte loads stay within WORD_MAX. */
+static inline bool name_is(const uint8_t *p, const char *word, unsigned len)
+{
+	for (unsigned i = 0; i < len; i += 8) {
+		uint64_t w = load_le64((const uint8_t *)word + i);
+		uint64_t differ = (load_le64(p + i) | (w & ONES * 0x40) >> 1) ^ w;
+
+		if (len - i < 8)
+			differ <<= 8 * (8 - (len - i));
+		if (differ)
+			return false;
+	}
+	return true;
+}
+
+/* The one candidate and its colon are there: no need to go step by step. */
+static inline bool name_at_once(struct scan *s)
+{
+	struct http_head *h = s->h;
+	unsigned id = h->match_lo, len;
+
+	if (id + 1u != h->match_hi || s->end - s->p <= WORD_MAX)
+		return false;
+	len = field_len[id];
+	if (s->p[len] != ':' || !name_is(s->p, field_word[id], len))
+		return false;
+	h->match_pos = (uint8_t)len;
+	h->part_end = offset(s, s->p + len);
+	s->p += len + 1;
+	name_end(s, id);
+	return true;
+}
+
 /* First byte of a line that is neither empty nor a continuation. */
-static void name_begin(struct scan *s)
+static __attribute__((noinline)) void name_begin(struct scan *s)
 {
 	struct http_head *h = s->h;
 	uint8_t c = *s->p;
@@ -115,10 +148,50 @@ static void name_begin(struct scan *s)
 		h->fields++;
 	h->part_start = offset(s, s->p);
 	h->field = FIELD_NONE;
-	if (name_match_begin(s, ascii_lower(c)))
-		h->step = STEP_NAME;
-	else
+	if (!name_match_begin(s, ascii_lower(c)))
 		name_unknown(s);
+	else if (!name_at_once(s))
+		h->step = STEP_NAME;
+}
+
+/* Could a name we act on begin here?  There is room to look ahead. */
+static inline bool name_matters(const uint8_t *p)
+{
+	uint8_t letter = ascii_lower(*p);
+
+	for (unsigned i = letter_range[letter & 31][0]; i < letter_range[letter & 31][1]; i++) {
+		uint8_t end = p[field_len[i]];
+
+		if (end <= ' ' || end == ':')
+			return letter >= 'a';
+	}
+	return false;
+}
+
+/* Pass over whole lines of no interest.  False: there is none. */
+static __attribute__((noinline)) bool lines_at_once(struct scan *s)
+{
+	struct http_head *h = s->h;
+	const uint8_t *p = s->p, *line = NULL, *q;
+	unsigned fields = h->fields;
+
+	while (s->end - p >= WORD_MAX && *p > ' ' && *p != ':' && !name_matters(p)) {
+		q = skip_text(p, s->end);
+		if (s->end - q < 3 || q[0] != '\r' || q[1] != '\n' || q[2] == ' ' || q[2] == '\t')
+			break;
+		fields++;
+		line = p;
+		p = q + 2;
+	}
+	if (!line)
+		return false;
+	h->fields = (uint8_t)(fields < UINT8_MAX ? fields : UINT8_MAX);
+	h->part_start = offset(s, line);
+	h->field = FIELD_NONE;
+	word_begin(h, 0, 0);
+	h->step = STEP_LINE;
+	s->p = p;
+	return true;
 }
 
 static void scan_empty_cr(struct scan *s)
@@ -265,28 +338,20 @@ static void line_begin(struct scan *s)
 			http_value_end(h);
 		tell(s, HTTP_PART_VALUE, h->part_start, h->part_end);
 	}
-	if (c == '\r') {
+	if (c == '\r' && s->end - s->p >= 2 && s->p[1] == '\n') {
+		s->p += 2;
+		h->step = STEP_EMPTY_CR;
+		head_done(s);
+	} else if (c == '\r') {
 		s->p++;
 		h->step = STEP_EMPTY_CR;
 	} else if (c == '\n') {
 		s->p++;
 		h->flags |= HTTP_BARE_LF;
 		head_done(s);
-	} else {
+	} else if (s->sink || !lines_at_once(s)) {
 		name_begin(s);
 	}
-}
-
-/* Lines of no interest follow each other here without going back to the machine. */
-static void scan_line(struct scan *s)
-{
-	struct http_head *h = s->h;
-
-	do {
-		line_begin(s);
-		if (h->step == STEP_VALUE_OTHER && s->p < s->end && h->state == HTTP_MORE)
-			scan_value_other(s);
-	} while (h->step == STEP_LINE && s->p < s->end && h->state == HTTP_MORE);
 }
 
 static void scan_value(struct scan *s)
@@ -301,6 +366,20 @@ static void scan_value(struct scan *s)
 		fail(s, HTTP_ERR_CONTROL);
 	else
 		value_eol(s);
+}
+
+/* Lines follow each other here without going back to the machine. */
+static void scan_line(struct scan *s)
+{
+	struct http_head *h = s->h;
+
+	do {
+		line_begin(s);
+		if (h->step == STEP_VALUE_OTHER && s->p < s->end && h->state == HTTP_MORE)
+			scan_value_other(s);
+		else if (h->step == STEP_VALUE && s->p < s->end)
+			scan_value(s);
+	} while (h->step == STEP_LINE && s->p < s->end && h->state == HTTP_MORE);
 }
 
 static void scan_value_cr(struct scan *s)
@@ -370,6 +449,8 @@ size_t http_head_feed(struct http_head *h, const uint8_t *p, size_t n, http_sink
 
 	if (h->state != HTTP_MORE)
 		return 0;
+	if (!h->len)
+		(void)http_start_at_once(&s);
 	while (s.p < s.end && h->state == HTTP_MORE)
 		scan_step(&s);
 	used = (size_t)(s.p - p);

@@ -185,6 +185,10 @@ static inline const uint8_t *skip_text(const uint8_t *p, const uint8_t *end)
 	return skip_from(p, end, 0x20);
 }
 
+/* At the first byte of a head nobody wants the parts of: read a start line as everybody writes it.
+ * False: nothing was done, take it step by step. */
+bool http_start_at_once(struct scan *s);
+
 /* Steps before STEP_FIRST_LINE. */
 void http_start_step(struct scan *s);
 

@@ -229,6 +229,75 @@ static void scan_start_cr(struct scan *s)
 	}
 }
 
+/* ---- the usual line, when all of it is there ---- */
+
+enum {
+	VERSION_LEN = 8, /* HTTP/1.1 */
+	STATUS_LEN = 13, /* HTTP/1.1 200 and the blank */
+};
+
+#define VERSION_WORD UINT64_C(0x2e312f50545448) /* "HTTP/1.", the first byte lowest */
+#define VERSION_MASK UINT64_C(0xffffffffffffff)
+
+/* A method, a target and a version with one blank between them.  False: nothing was done. */
+static bool request_at_once(struct scan *s)
+{
+	struct http_head *h = s->h;
+	uint32_t word = (uint32_t)load_le64(s->p);
+	unsigned known = word == 0x20544547   ? 2
+			 : word == 0x54534f50 ? 6
+			 : word == 0x44414548 ? 3
+					      : 8;
+	const uint8_t *target = s->p + 4, *p; /* "GET ", "POST", "HEAD" */
+
+	if (known == CORE_ARRAY_LEN(method_word) || (known != 2 && *target++ != ' ') ||
+	    *target <= ' ')
+		return false;
+	p = skip_from(target, s->end, ' ' + 1);
+	if (s->end - p < 1 + VERSION_LEN + 2 || *p != ' ' ||
+	    (load_le64(p + 1) & VERSION_MASK) != VERSION_WORD || (uint8_t)(p[8] - '0') > 9 ||
+	    p[9] != '\r' || p[10] != '\n')
+		return false;
+	word_begin(h, known, known + 1);
+	h->method = method_of_word[known];
+	h->version = p[8] == '0' ? 0x10 : 0x11;
+	h->part_start = offset(s, p + 1);
+	h->step = STEP_FIRST_LINE;
+	s->p = p + 1 + VERSION_LEN + 2;
+	return true;
+}
+
+/* A version, three digits and a reason. */
+static bool answer_at_once(struct scan *s)
+{
+	struct http_head *h = s->h;
+	const uint8_t *v = s->p, *p;
+	uint8_t a = (uint8_t)(v[9] - '0'), b = (uint8_t)(v[10] - '0'), c = (uint8_t)(v[11] - '0');
+
+	if ((load_le64(v) & VERSION_MASK) != VERSION_WORD || (uint8_t)(v[7] - '0') > 9 ||
+	    v[8] != ' ' || a > 9 || !a || b > 9 || c > 9 || v[12] != ' ')
+		return false;
+	p = skip_text(v + STATUS_LEN, s->end);
+	if (s->end - p < 2 || p[0] != '\r' || p[1] != '\n')
+		return false;
+	word_begin(h, 0, CORE_ARRAY_LEN(method_word));
+	h->match_pos = 3;
+	h->version = v[7] == '0' ? 0x10 : 0x11;
+	h->status = (uint16_t)(a * 100 + b * 10 + c);
+	h->number = h->status;
+	h->part_start = h->part_end = offset(s, v + STATUS_LEN);
+	h->step = STEP_FIRST_LINE;
+	s->p = p + 2;
+	return true;
+}
+
+bool http_start_at_once(struct scan *s)
+{
+	if (s->sink || s->end - s->p < STATUS_LEN + 2)
+		return false;
+	return s->h->kind == HTTP_REQUEST ? request_at_once(s) : answer_at_once(s);
+}
+
 void http_start_step(struct scan *s)
 {
 	switch ((enum step)s->h->step) {

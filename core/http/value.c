@@ -45,7 +45,7 @@ enum { /* http_head.token of Content-Length */
 
 #define LENGTH_LIMIT ((uint64_t)INT64_MAX)
 
-static void list_element_end(struct http_head *h)
+static __attribute__((noinline)) void list_element_end(struct http_head *h)
 {
 	unsigned found = CORE_ARRAY_LEN(word);
 

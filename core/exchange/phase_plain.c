@@ -1,0 +1,72 @@
+/* SPDX-License-Identifier: BSD-2-Clause
+ *
+ * exchange/phase_plain: see the end of phase.h.
+ *
+ * Everything here must leave the machine as phase_feed would (tests/unit/test_phase.c compares them).
+ * A head that turns out to be something else was scanned in vain: the long way begins every head
+ * anew, so nothing has to be put back.
+ */
+#include "core/exchange/phase_internal.h"
+
+/* Between messages, and nothing special ever happened. */
+static bool is_calm(const struct phase_machine *m, const uint8_t *p)
+{
+	if (m->resp_step != RESP_IDLE || m->bits || m->foreign)
+		return false;
+	return m->req_step == REQ_IDLE ||
+	       (m->req_step == REQ_SNIFF && !m->held && *p != 'P' && http_is_token(*p));
+}
+
+static bool is_whole_head(struct http_head *h, enum http_kind kind, const uint8_t *p, size_t n,
+			  size_t *ret_used)
+{
+	http_head_init(h, kind);
+	*ret_used = http_head_feed(h, p, n, NULL, NULL);
+	return h->state == HTTP_DONE;
+}
+
+bool phase_plain_request(struct phase_machine *m, enum dir dir, const uint8_t *p, size_t n)
+{
+	struct http_head *h = &m->request;
+	uint64_t len;
+	size_t used;
+
+	if (dir != request_dir(m) || m->asked != m->answered || !is_calm(m, p) ||
+	    !http_is_token(*p) || !is_whole_head(h, HTTP_REQUEST, p, n, &used) || used != n)
+		return false;
+	if (h->version == 0x09 || h->method == HTTP_CONNECT || http_head_is_attempt(h) ||
+	    http_request_body(h, &len))
+		return false;
+	m->off[dir] += n;
+	m->pending[m->asked++ % PHASE_PENDING] = h->method;
+	m->req_step = REQ_IDLE;
+	m->phase = PHASE_BEFORE_RESPONSE;
+	return true;
+}
+
+bool phase_plain_answer(struct phase_machine *m, enum dir dir, const uint8_t *p, size_t n,
+			uint64_t moved)
+{
+	uint8_t kind = m->pending[m->answered % PHASE_PENDING];
+	uint64_t len = 0;
+	size_t used;
+
+	if (dir != answer_dir(m) || m->asked - m->answered != 1 || m->req_step != REQ_IDLE ||
+	    !is_calm(m, p) || kind == HTTP_CONNECT || (kind & ~KIND_METHOD) || *p != 'H' ||
+	    !is_whole_head(&m->response, HTTP_RESPONSE, p, n, &used) || m->response.status < 200)
+		return false;
+	switch (http_response_body(&m->response, (enum http_method)kind, &len)) {
+	case HTTP_BODY_NONE:
+	case HTTP_BODY_LENGTH:
+		break;
+	default:
+		return false;
+	}
+	if (moved - used != len)
+		return false;
+	m->off[dir] += moved;
+	m->answered++;
+	m->last = kind;
+	m->phase = PHASE_IDLE;
+	return true;
+}
