@@ -63,7 +63,12 @@ static NOINLINE void write_enters(struct call *c)
 
 	if (conn) {
 		c->token = ++conn->entered[DIR_TX];
-		c->t_enter = conn->bits & CONN_ASIDE ? 0 : clock_now();
+		if (conn->bits & CONN_RECORDING) {
+			c->t_enter = clock_now();
+		} else if (!(conn->bits & CONN_ASIDE)) {
+			c->t_enter = clock_ticks();
+			c->flags |= OBSERVE_TICKS;
+		}
 	} else if (engine_tracks((int)c->arg[0])) {
 		c->flags |= FLAG_TEXT;
 	}

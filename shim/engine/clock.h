@@ -17,6 +17,13 @@ void clock_forked(void);
 /* CLOCK_MONOTONIC in nanoseconds; never 0. */
 uint64_t clock_now(void);
 
+/* A counter that costs less than the clock: the processor's where the kernel itself takes its time
+ * from it, else the clock.  Only differences mean something; never 0. */
+uint64_t clock_ticks(void);
+
+/* Nanoseconds between two readings of it, 0 when they are the wrong way round. */
+uint64_t clock_elapsed(uint64_t from, uint64_t to);
+
 /* CLOCK_REALTIME - CLOCK_MONOTONIC in nanoseconds. */
 int64_t clock_realtime_offset(void);
 

@@ -213,9 +213,11 @@ void conn_moved(const struct conn *c, uint64_t t)
 
 	if (!row)
 		return;
-	row->t_last = t;
+	if (t)
+		row->t_last = t;
 	row->off[DIR_RX] = c->machine.off[DIR_RX];
 	row->off[DIR_TX] = c->machine.off[DIR_TX];
+	row->phase = c->machine.phase;
 }
 
 void conn_show_all(void)

@@ -47,8 +47,8 @@ struct conn {
 	uint64_t cookie;
 	uint64_t t_open;
 	union {
-		uint64_t t_ready; /* when the head of the counted request was complete */
-		uint64_t took;
+		uint64_t ready; /* when the head of the counted request was complete, in ticks */
+		uint64_t took;	/* from there to the head of the answer, in nanoseconds */
 	};
 	union {
 		/* Recording: of each direction, what lies before limit and from resume on. */
@@ -106,7 +106,7 @@ uint64_t conn_cookie(int fd);
 /* Bring its row in the trace file up to date; t 0 keeps the time. */
 void conn_show(const struct conn *c, uint64_t t);
 void conn_show_all(void);
-/* The same when nothing but the offsets changed. */
+/* The same when nothing but the offsets and the phase changed. */
 void conn_moved(const struct conn *c, uint64_t t);
 
 #endif

@@ -125,6 +125,25 @@ uint16_t counts_route(enum http_method method, const uint8_t *head, size_t n)
 	return other_row();
 }
 
+bool counts_is(uint16_t route, enum http_method method, const uint8_t *head, size_t n)
+{
+	const struct trace_route *row = route == COUNTS_NONE ? NULL : row_at(route - 1u);
+	size_t i = 0, at = 0;
+
+	if (!row || route > ROWS || row->method != method)
+		return false;
+	while (i < n && head[i] > ' ')
+		i++;
+	if (i + 1 >= n || head[i] != ' ' || head[++i] != '/')
+		return false;
+	while (i < n && row->path[at] && head[i] == (uint8_t)row->path[at]) {
+		i++;
+		at++;
+	}
+	return i < n && !row->path[at] && at < sizeof(row->path) - 1 &&
+	       (head[i] <= ' ' || head[i] == '?' || head[i] == '#');
+}
+
 static unsigned bucket_of(uint64_t took_ns)
 {
 	uint64_t us = took_ns / 1000;

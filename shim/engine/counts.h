@@ -15,6 +15,9 @@ enum {
  * when no page can be had. */
 uint16_t counts_route(enum http_method method, const uint8_t *head, size_t n);
 
+/* Is it this row (any, COUNTS_NONE too)?  Cheaper than to look it up; false when in doubt. */
+bool counts_is(uint16_t route, enum http_method method, const uint8_t *head, size_t n);
+
 /* One exchange of that row is over.
  *   status   of the final answer
  *   took_ns  from the end of the request head to the end of the answer head */

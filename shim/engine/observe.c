@@ -20,6 +20,23 @@ enum {
 	CALLS = 64, /* added to the header at a time */
 };
 
+uint64_t observe_time(const struct call *call, enum dir dir)
+{
+	uint64_t t;
+
+	if (dir == DIR_RX || !call->t_enter)
+		return clock_now();
+	if (!(call->flags & OBSERVE_TICKS))
+		return call->t_enter;
+	t = clock_now();
+	return t - clock_elapsed(call->t_enter, clock_ticks());
+}
+
+uint64_t observe_ticks(const struct call *call, enum dir dir)
+{
+	return dir == DIR_TX && (call->flags & OBSERVE_TICKS) ? call->t_enter : clock_ticks();
+}
+
 /* ---- calls ---- */
 
 /* Keep [from, from + len) until it is known what the request asks for; the call went on to end. */
@@ -107,7 +124,7 @@ static inline __attribute__((always_inline)) void finish(struct watch *w, uint64
 		c->start[DIR_RX] = c->machine.off[DIR_RX];
 		c->start[DIR_TX] = c->machine.off[DIR_TX];
 	}
-	conn_show(c, w->data.t);
+	conn_show(c, c->bits & CONN_RECORDED ? watch_now(w) : w->data.t);
 }
 
 static __attribute__((noinline)) void init_watch(struct watch *w, struct conn *c,
@@ -129,7 +146,8 @@ static __attribute__((noinline)) void init_watch(struct watch *w, struct conn *c
 	w->data.fd = (int)call->arg[call_table[call->id].op == OP_SPLICE && dir == DIR_TX ? 2 : 0];
 }
 
-static inline __attribute__((always_inline)) void feed(struct watch *w, const struct call *call)
+/* Apart, so that its own gather is gone from the stack when the records are written. */
+static __attribute__((noinline)) void feed(struct watch *w, const struct call *call)
 {
 	struct gather g;
 	struct span s;
@@ -165,7 +183,7 @@ static __attribute__((noinline)) void moved_raw(struct conn *c, const struct cal
 	if (!r)
 		return;
 	r->rec.flags = TRACE_DATA_RAW;
-	r->t_ns = dir == DIR_TX && call->t_enter ? call->t_enter : clock_now();
+	r->t_ns = observe_time(call, dir);
 	r->off = c->machine.off[dir];
 	r->conn = (uint32_t)call->conn_key;
 	r->tid = clock_thread();
@@ -239,7 +257,7 @@ static __attribute__((noinline)) bool admit(struct conn *c, const struct call *c
 		c->machine.role = dir == DIR_RX ? ROLE_SERVER : ROLE_CLIENT;
 		c->bits &= (uint16_t)~CONN_EITHER_ROLE;
 	}
-	if (!hidden && quick_frames(c, call, dir))
+	if (!hidden && (quick_plain(c, call, dir, moved) || quick_frames(c, call, dir)))
 		goto out;
 	if ((c->bits & (CONN_ASIDE | CONN_RECORDING)) != CONN_ASIDE)
 		return true;

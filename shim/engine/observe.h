@@ -13,9 +13,14 @@
 #include "shim/engine/conn.h"
 #include "shim/engine/engine.h"
 
-enum observe_flag {		/* in call.flags */
-	OBSERVE_TOLD = 1u << 8, /* that it began was recorded */
+enum observe_flag {		 /* in call.flags */
+	OBSERVE_TOLD = 1u << 8,	 /* that it began was recorded */
+	OBSERVE_TICKS = 1u << 9, /* t_enter is a reading of clock_ticks, not of the clock */
 };
+
+/* When a call that writes was entered, of others now: by the clock, and by the counter. */
+uint64_t observe_time(const struct call *call, enum dir dir);
+uint64_t observe_ticks(const struct call *call, enum dir dir);
 
 /* The call moved that many bytes.  hidden: they cannot be seen. */
 void observe_moved(struct conn *c, const struct call *call, enum dir dir, uint64_t moved,

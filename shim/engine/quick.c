@@ -9,13 +9,19 @@
  */
 #include "shim/engine/quick.h"
 #include "shim/engine/clock.h"
+#include "shim/engine/counts.h"
+#include "shim/engine/observe.h"
 #include "shim/engine/record.h"
 #include "shim/engine/recorder.h"
 #include "shim/engine/state.h"
 
+#include <sys/socket.h>
+#include <sys/uio.h>
+
 enum {
 	FRAMES = 4, /* of one call */
 	HEADER_MAX = 14,
+	PLAIN = CONN_COUNTING | CONN_PARTIAL, /* any of them, and no other */
 	USUAL = CONN_RECORDING | CONN_RECORDED,
 	ANY_STATE = CONN_PARTIAL | CONN_EARLY | CONN_FRAMES_RX | CONN_FRAMES_TX,
 };
@@ -108,9 +114,82 @@ bool quick_frames(struct conn *c, const struct call *call, enum dir dir)
 	if (!is_usual(c, call, dir) || call->ret > UINT32_MAX / 2 ||
 	    !find_headers(&h, (const uint8_t *)call->arg[1], (uint32_t)call->ret))
 		return false;
-	now = dir == DIR_TX ? call->t_enter : clock_now();
+	now = observe_time(call, dir);
 	write_record(c, call, dir, &h, now);
 	c->machine.off[dir] += (uint64_t)call->ret;
 	conn_moved(c, now);
+	return true;
+}
+
+/* ---- plain messages ---- */
+
+static struct span first_of(const struct iovec *iov, size_t count, uint64_t moved)
+{
+	if (!count)
+		return (struct span){NULL, 0};
+	return (struct span){iov->iov_base, iov->iov_len < moved ? iov->iov_len : moved};
+}
+
+/* The first run of the call's bytes, empty when it is not worth looking for. */
+static struct span first_run(const struct call *call, uint64_t moved)
+{
+	const struct msghdr *m = (const struct msghdr *)call->arg[1];
+
+	switch ((enum call_shape)call_table[call->id].shape) {
+	case SHAPE_FLAT:
+		return (struct span){(const uint8_t *)call->arg[1], moved};
+	case SHAPE_IOV:
+		return first_of((const struct iovec *)call->arg[1], (size_t)call->arg[2], moved);
+	case SHAPE_MSG:
+		return first_of(m->msg_iov, m->msg_iovlen, moved);
+	case SHAPE_MMSG:
+	case SHAPE_NONE:
+		break;
+	}
+	return (struct span){NULL, 0};
+}
+
+static void count_request(struct conn *c, const struct call *call, enum dir dir, struct span head)
+{
+	enum http_method method = (enum http_method)c->machine.request.method;
+
+	c->ready = observe_ticks(call, dir);
+	c->start[DIR_RX] = c->machine.off[DIR_RX];
+	c->start[DIR_TX] = c->machine.off[DIR_TX];
+	c->head_off = c->start[dir] -= head.n;
+	if (!counts_is(c->route, method, head.p, head.n))
+		c->route = counts_route(method, head.p, head.n);
+	if (recorder_header)
+		__atomic_fetch_add(&recorder_header->exchanges, 1, __ATOMIC_RELAXED);
+	c->bits |= CONN_COUNTING;
+}
+
+static void count_answer(struct conn *c, const struct call *call, enum dir dir)
+{
+	uint64_t took = clock_elapsed(c->ready, observe_ticks(call, dir));
+
+	counts_add(c->route, c->machine.response.status, took,
+		   c->machine.off[DIR_RX] - c->start[DIR_RX],
+		   c->machine.off[DIR_TX] - c->start[DIR_TX]);
+	c->bits &= (uint16_t)~CONN_COUNTING;
+}
+
+bool quick_plain(struct conn *c, const struct call *call, enum dir dir, uint64_t moved)
+{
+	bool counting = c->bits & CONN_COUNTING;
+	struct span s;
+
+	if ((c->bits & ~PLAIN) || c->heads || c->missed[dir] || engine.config.all)
+		return false;
+	s = first_run(call, moved);
+	if (!s.n)
+		return false;
+	if (!counting && s.n == moved && phase_plain_request(&c->machine, dir, s.p, s.n))
+		count_request(c, call, dir, s);
+	else if (counting && phase_plain_answer(&c->machine, dir, s.p, s.n, moved))
+		count_answer(c, call, dir);
+	else
+		return false;
+	conn_moved(c, 0);
 	return true;
 }

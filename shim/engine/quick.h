@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
- * quick: the one call that happens millions of times: whole, sound frames in one buffer, on a
- * connection that was upgraded long ago.  Everything else goes the long way through observe.
+ * quick: the calls that happen millions of times: whole, sound frames in one buffer, on a connection
+ * that was upgraded long ago; and whole plain requests and answers, which are only counted.  Everything
+ * else goes the long way through observe.
  */
 #ifndef SHIM_ENGINE_QUICK_H
 #define SHIM_ENGINE_QUICK_H
@@ -11,5 +12,8 @@
 
 /* Record the call if it is of that kind.  False: nothing was done.  The caller holds the lock. */
 bool quick_frames(struct conn *c, const struct call *call, enum dir dir);
+
+/* Count the call if it is a whole plain message.  False: nothing was done.  Likewise. */
+bool quick_plain(struct conn *c, const struct call *call, enum dir dir, uint64_t moved);
 
 #endif

@@ -25,6 +25,19 @@ static inline long sys_call(long nr, long a, long b, long c, long d, long e, lon
 	return ret;
 }
 
+enum {
+	SYS_HAS_COUNTER = 1,
+};
+
+/* The time-stamp counter, not ordered against other instructions. */
+static inline uint64_t sys_counter(void)
+{
+	uint32_t lo, hi;
+
+	__asm__ volatile("rdtsc" : "=a"(lo), "=d"(hi));
+	return (uint64_t)hi << 32 | lo;
+}
+
 static inline void sys_pause(void)
 {
 	__asm__ volatile("pause");

@@ -6,6 +6,7 @@
 #include "shim/engine/clock.h"
 #include "shim/engine/counts.h"
 #include "shim/engine/heads.h"
+#include "shim/engine/observe.h"
 #include "shim/engine/recorder.h"
 #include "shim/engine/state.h"
 #include "shim/engine/text.h"
@@ -17,7 +18,7 @@ uint64_t watch_now(struct watch *w)
 	struct data *d = &w->data;
 
 	if (!d->t)
-		d->t = d->dir == DIR_TX && d->call->t_enter ? d->call->t_enter : clock_now();
+		d->t = observe_time(d->call, (enum dir)d->dir);
 	return d->t;
 }
 
@@ -229,7 +230,7 @@ static __attribute__((noinline)) void count_request(struct watch *w, const struc
 	if (c->bits & (CONN_COUNTING | CONN_RECORDING)) /* pipelined: no time of its own */
 		return;
 	c->route = counts_route((enum http_method)h->method, head.p, head.n);
-	c->t_ready = watch_now(w);
+	c->ready = observe_ticks(w->data.call, (enum dir)w->data.dir);
 	c->bits |= CONN_COUNTING;
 }
 
@@ -319,7 +320,8 @@ static void response_ready(struct watch *w, const struct phase_event *e)
 		w->want_stack = true;
 	}
 	if ((c->bits & (CONN_COUNTING | CONN_ANSWERED)) == CONN_COUNTING) {
-		c->took = watch_now(w) > c->t_ready ? watch_now(w) - c->t_ready : 0;
+		c->took =
+			clock_elapsed(c->ready, observe_ticks(w->data.call, (enum dir)w->data.dir));
 		c->bits |= CONN_ANSWERED;
 	}
 }
