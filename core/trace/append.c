@@ -51,6 +51,17 @@ uint64_t trace_file_size(uint64_t max_bytes)
 	return trace_layout(NULL, max_bytes);
 }
 
+uint64_t trace_file_least(void)
+{
+	uint64_t least = 0;
+
+	for (uint64_t bit = UINT64_C(1) << 40; bit; bit >>= 1) {
+		if (!trace_file_size(least + bit - 1))
+			least += bit;
+	}
+	return least;
+}
+
 /* A first word in one piece, in the byte order of this machine. */
 static uint64_t first_word(uint32_t size_state, uint16_t kind)
 {

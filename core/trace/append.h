@@ -54,6 +54,7 @@ enum {
  * Returns the file size, 0 when max_bytes is too small for two halves of TRACE_RECORD_MAX * 4. */
 uint64_t trace_layout(struct trace_header *h, uint64_t max_bytes);
 uint64_t trace_file_size(uint64_t max_bytes); /* what trace_layout would return */
+uint64_t trace_file_least(void);	      /* the least max_bytes that is not too small */
 
 /* Reserve size bytes (rounded up to 8) for a record of that kind in the active half.
  *   size       of the whole record, at least sizeof(struct trace_record), at most TRACE_RECORD_MAX

@@ -7,6 +7,8 @@
 #include "shim/engine/line.h"
 #include "shim/engine/sys.h"
 
+#include "core/trace/append.h"
+
 enum config_type {
 	SWITCH,
 	SIZE,
@@ -196,13 +198,28 @@ static const char *read_entry(struct values *values, const char *entry)
 	line_add_span(&l, entry, n);
 	return problem_say(
 		name, NULL,
-		" is no setting of shakedown; correct or unset it (see docs/environment.md);"
+		" is no setting of shakedown; correct or unset it ('shakedown help' lists them);"
 		" not watching");
 }
 
 static uint32_t limit_32(uint64_t n)
 {
 	return n < UINT32_MAX ? (uint32_t)n : UINT32_MAX;
+}
+
+/* A file without room for two halves is never made: that must not look like silence. */
+static const char *check_max_trace(uint64_t max)
+{
+	static char remedy[96];
+	struct line l;
+
+	if (trace_file_size(max))
+		return NULL;
+	line_init(&l, remedy, sizeof(remedy));
+	line_add(&l, " is too small for a trace; the least is ");
+	line_add_number(&l, (trace_file_least() + 1023) / 1024);
+	line_add(&l, "K; not watching");
+	return problem_say("SHAKEDOWN_MAX_TRACE", NULL, remedy);
 }
 
 const char *config_read(struct config *c, char *const *environ)
@@ -223,7 +240,7 @@ const char *config_read(struct config *c, char *const *environ)
 		.keep_first = v.number[CONFIG_KEEP],
 		.all = v.number[CONFIG_ALL],
 		.no_redact = v.number[CONFIG_NO_REDACT],
-		.quiet = v.number[CONFIG_QUIET],
+		.quiet = v.number[CONFIG_QUIET] || v.number[CONFIG_SAID],
 		.max_body = limit_32(v.number[CONFIG_BODY]),
 		.max_payload = limit_32(v.number[CONFIG_PAYLOAD]),
 		.max_trace = v.number[CONFIG_MAX_TRACE],
@@ -231,5 +248,5 @@ const char *config_read(struct config *c, char *const *environ)
 	if (!c->enabled)
 		return NULL;
 	find_place(v.place);
-	return wrong;
+	return wrong ? wrong : check_max_trace(c->max_trace);
 }

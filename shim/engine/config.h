@@ -17,7 +17,7 @@ struct config {
 	bool keep_first;
 	bool all;
 	bool no_redact;
-	bool quiet;
+	bool quiet; /* also when a process before us said it already */
 	uint32_t max_body;
 	uint32_t max_payload;
 	uint64_t max_trace;

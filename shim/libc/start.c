@@ -5,14 +5,21 @@
  * (1) The constructor fills the table of next definitions, then starts the engine.  It may run before
  *     or after libc's own and those of other libraries.
  * (2) A wrong configuration leaves the process alone and costs one line on fd 2, unless
- *     SHAKEDOWN_QUIET=1.
+ *     SHAKEDOWN_QUIET=1.  A place nobody can write to costs the line only: it may become writable.
+ * (3) The line is said once in a tree of processes: who says it leaves SHAKEDOWN_SAID=1 in its
+ *     environment.
  */
+#include "shim/engine/config.h"
 #include "shim/engine/line.h"
+#include "shim/engine/state.h"
 #include "shim/engine/sys.h"
 #include "shim/libc/door.h"
 #include "shim/libc/loaded.h"
 
 #include "core/trace/layout.h"
+
+#include <errno.h>
+#include <unistd.h>
 
 /* As dladdr fills it in glibc and musl. */
 struct start_place {
@@ -42,7 +49,27 @@ static char **find_environ(char **envp)
 	return place ? *place : NULL;
 }
 
-static void say(const char *problem)
+/* The environment with SHAKEDOWN_SAID=1 behind it, as the program and its children find it: an array of
+ * our own, because malloc may not be ready.  As it was when it is too long for that. */
+static char **mark_said(char **old)
+{
+	static char mark[] = "SHAKEDOWN_SAID=1";
+	static char *marked[1024];
+	char ***environ = libc_global("environ");
+	size_t n = 0;
+
+	while (old && old[n])
+		n++;
+	if (!environ || !old || *environ != old || n + 2 > CORE_ARRAY_LEN(marked))
+		return old;
+	memcpy(marked, old, n * sizeof(*old));
+	marked[n] = mark;
+	*environ = marked;
+	return marked;
+}
+
+/* Returns the environment to go on with. */
+static char **say(const char *problem, char **environ)
 {
 	struct iovec line[] = {
 		{(void *)problem, line_length(problem)},
@@ -50,6 +77,50 @@ static void say(const char *problem)
 	};
 
 	(void)sys_3(SYS_writev, 2, (long)line, 2);
+	return mark_said(environ);
+}
+
+static long may_write(const char *folder)
+{
+	return sys_3(SYS_faccessat, AT_FDCWD, (long)folder, W_OK | X_OK);
+}
+
+/* What keeps trace files from being made, as far as can be told without making one: NULL nothing.
+ * The folder itself is made with the first file, its parent is not. */
+static const char *find_obstacle(void)
+{
+	static char text[CONFIG_PATH_MAX + 128];
+	struct line l;
+	size_t end = line_length(config_place);
+	long err;
+
+	if (!end)
+		return "shakedown: the folder of the trace cannot be told; set SHAKEDOWN_TRACE to "
+		       "an "
+		       "absolute path";
+	line_init(&l, text, sizeof(text));
+	line_add(&l, config_place);
+	line_add(&l, "/.");
+	err = may_write(text);
+	if (err == -ENOENT) {
+		while (end > 1 && text[end - 1] == '/')
+			end--;
+		while (end > 1 && text[end - 1] != '/')
+			end--;
+		text[end] = '\0';
+		err = may_write(text);
+	}
+	if (!err || l.cut)
+		return NULL;
+	line_init(&l, text, sizeof(text));
+	line_add(&l, "shakedown: no trace can be written to ");
+	line_add(&l, config_place);
+	line_add(&l, err == -ENOENT    ? " (its parent folder does not exist)"
+		     : err == -ENOTDIR ? " (it is no folder)"
+		     : err == -EROFS   ? " (read-only file system)"
+				       : " (no permission)");
+	line_add(&l, "; set SHAKEDOWN_TRACE to a folder that can be");
+	return text;
 }
 
 /* glibc tells the status with which a process ends, also when main returned it.  This runs after all
@@ -72,7 +143,7 @@ static void tell_at_exit(void)
 
 __attribute__((constructor(101))) static void start(int argc, char **argv, char **envp)
 {
-	const char *problem = NULL;
+	const char *problem = NULL, *obstacle;
 
 	/* Look-ups come first: filling the table takes away the errors they leave. */
 	char **environ = find_environ(envp);
@@ -82,9 +153,12 @@ __attribute__((constructor(101))) static void start(int argc, char **argv, char 
 	libc_next_fill();
 	if (!engine_start(environ, TRACE_DOOR_LIBC, &problem)) {
 		if (problem)
-			say(problem);
+			say(problem, environ);
 		return;
 	}
+	obstacle = engine.config.quiet ? NULL : find_obstacle();
+	if (obstacle)
+		environ = say(obstacle, environ);
 	libc_environ_start(environ, self);
 	libc_syscall_start();
 }

@@ -9,7 +9,7 @@ import subprocess
 import tempfile
 import unittest
 
-from harness import LIB, SHAKEDOWN, shakedown
+from harness import LIB, SHAKEDOWN, shakedown, skip
 
 
 class BadInput(unittest.TestCase):
@@ -64,6 +64,9 @@ class BadInput(unittest.TestCase):
     def test_bad_value(self):
         self.refused(125, "'lots' is no size", "64M",
                      args=["run", "--max-trace", "lots", "--", *self.MARK])
+        for size in ("0", "1", "4803K"):
+            self.refused(125, "--max-trace is too small", "4804K",
+                         args=["run", "--max-trace", size, "--", *self.MARK])
         self.refused(125, "did you mean 'first'?", args=["run", "--keep", "frist", "--", *self.MARK])
         self.refused(125, "did you mean 'critical'?",
                      args=["run", "--fail-on", "critcal", "--", *self.MARK])
@@ -81,7 +84,8 @@ class BadInput(unittest.TestCase):
                      env=dict(os.environ, SHAKEDOWN_XYZZY="x"))
 
     def test_a_bad_value_of_a_variable(self):
-        for name, value in (("SHAKEDOWN_MAX_TRACE", "lots"), ("SHAKEDOWN_KEEP", "frist"),
+        for name, value in (("SHAKEDOWN_MAX_TRACE", "lots"), ("SHAKEDOWN_MAX_TRACE", "1M"),
+                            ("SHAKEDOWN_MAX_TRACE", "999999999G"), ("SHAKEDOWN_KEEP", "frist"),
                             ("SHAKEDOWN_BODY", "-1"), ("SHAKEDOWN_ALL", "perhaps")):
             self.refused(125, name, args=["run", "--", *self.MARK],
                          env=dict(os.environ, **{name: value}))
@@ -91,9 +95,16 @@ class BadInput(unittest.TestCase):
     def test_trace_folder_that_holds_something(self):
         os.mkdir(self.path("t"))
         self.write("t/old.trace", b"precious")
-        self.refused(125, "is not empty", "choose another", args=["run", "-o", "t", "--", *self.MARK])
+        self.refused(125, "is not empty", "choose another", "--append",
+                     args=["run", "-o", "t", "--", *self.MARK])
         with open(self.path("t/old.trace"), "rb") as f:
             self.assertEqual(f.read(), b"precious")
+
+    def test_appending_to_a_folder_that_holds_no_traces(self):
+        os.mkdir(self.path("t"))
+        self.write("t/letter", b"precious")
+        self.refused(125, "no traces to append to", "-o DIR",
+                     args=["run", "--append", "-o", "t", "--", *self.MARK])
 
     def test_trace_folder_that_is_a_file(self):
         self.write("t", b"precious", 0o644)
@@ -178,6 +189,18 @@ class BadInput(unittest.TestCase):
     def test_a_library_that_is_not_there(self):
         self.refused(125, "SHAKEDOWN_LIB", "/no/such/lib.so", args=["run", "--", *self.MARK],
                      env=dict(os.environ, SHAKEDOWN_LIB="/no/such/lib.so"))
+
+    def test_without_proc_the_remedy_is_named(self):
+        mount = ["unshare", "-m" if os.geteuid() == 0 else "-rm", "sh", "-c",
+                 'mount -t tmpfs none /proc && exec "$@"', "sh"]
+        if subprocess.run([*mount, "true"], check=False, stderr=subprocess.DEVNULL).returncode:
+            skip("mount")
+        done = subprocess.run([*mount, SHAKEDOWN, "run", "--", *self.MARK], cwd=self.dir,
+                              stderr=subprocess.PIPE, text=True, check=False)
+        self.assertEqual(done.returncode, 125, done.stderr)
+        self.assertIn("/proc/self/exe is not readable", done.stderr)
+        self.assertIn("SHAKEDOWN_LIB", done.stderr)
+        self.assertEqual(os.listdir(self.dir), [])
 
     def test_results_that_cannot_be_written(self):
         with open("/dev/full", "w", encoding="ascii") as full:

@@ -5,6 +5,7 @@
 import contextlib
 import os
 import pty
+import resource
 import shutil
 import signal
 import subprocess
@@ -16,6 +17,9 @@ import harness
 from harness import LIB, SHAKEDOWN, shakedown, wait_for
 
 PYTHON = sys.executable
+
+# Mounts of its own for a child, with or without being root.
+UNSHARE = ["unshare", "-m" if os.getuid() == 0 else "-rm"]
 
 # A command that names every signal it gets and ends with 0 at USR2, with 3 at TERM.
 NAMES_SIGNALS = r"""
@@ -127,6 +131,28 @@ class Trace(Folder):
     def test_an_empty_folder_is_taken(self):
         os.mkdir(self.path("empty"))
         self.assertEqual(self.run_it("-o", "empty", "--", "true").returncode, 0)
+
+    def test_further_runs_are_appended_when_asked_for_and_told_apart(self):
+        code = ("import os, socket; socket.create_server(('127.0.0.1', 0)).close(); "
+                "os._exit(%d)")
+        first = self.python(code % 1, "--append", "-o", "t")
+        second = self.python(code % 2, "--append", "-o", "t")
+        self.assertEqual((first.returncode, second.returncode), (1, 2))
+        for done in (first, second):
+            self.assertIn("0 upgrade attempts in 1 process", done.stderr)
+        records = []
+        for name in ("launch", "launch.1"):
+            with open(self.path("t/" + name), encoding="ascii") as f:
+                records.append(dict(line.split(None, 1) for line in f.read().splitlines()))
+        self.assertEqual([os.waitstatus_to_exitcode(int(r["status"])) for r in records], [1, 2])
+        traces = [n for n in os.listdir(self.path("t")) if n.endswith(".trace")]
+        self.assertEqual(sorted(int(n.split("-")[0]) for n in traces),
+                         sorted(int(r["pid"]) for r in records))
+
+    def test_without_a_name_appending_takes_one_folder(self):
+        for _ in range(2):
+            self.assertEqual(self.run_it("--append", "--", "true").returncode, 0)
+        self.assertEqual(os.listdir(self.dir), ["true.trace"])
 
     def test_nothing_is_left_behind_when_the_command_cannot_be_started(self):
         self.assertEqual(self.run_it("--", "./missing").returncode, 127)
@@ -441,6 +467,44 @@ class Summary(Folder):
         self.assertEqual(self.serve("/bad", options=["-q"]), (0, ""))
 
 
+class Preload(Folder):
+    """The library alone, without the command in front."""
+
+    # A shell with children, one of which is executed in its place.
+    TREE = ["sh", "-c", "/bin/true; sh -c '/bin/true; exec /bin/true'; exec sh -c /bin/true"]
+
+    def said(self, cwd=None, **variables):
+        done = subprocess.run(self.TREE, cwd=cwd or self.dir, stderr=subprocess.PIPE, text=True,
+                              env=dict(os.environ, LD_PRELOAD=LIB, **variables), check=True)
+        return done.stderr.splitlines()
+
+    def test_what_is_wrong_is_said_once_in_a_tree_of_processes(self):
+        for name, value, expected in (
+                ("SHAKEDOWN_TARCE", "x", "is no setting of shakedown"),
+                ("SHAKEDOWN_MAX_TRACE", "4K", "the least is 4804K"),
+                ("SHAKEDOWN_TRACE", "/no/such/place", "parent folder does not exist"),
+                ("SHAKEDOWN_TRACE", "/dev/null", "is no folder")):
+            with self.subTest(name=name, value=value):
+                said = self.said(**{name: value})
+                self.assertEqual(len(said), 1, said)
+                self.assertIn(expected, said[0])
+                self.assertEqual(self.said(**{name: value, "SHAKEDOWN_QUIET": "1"}), [])
+
+    def test_a_place_that_can_be_written_to_costs_no_word(self):
+        os.mkdir(self.path("there"))
+        for place in ("new", "new/", "there", "./there/", self.path("new"), "."):
+            self.assertEqual(self.said(SHAKEDOWN_TRACE=place), [], place)
+        self.assertEqual(self.said(), [])
+
+    def test_only_a_process_that_said_something_marks_its_environment(self):
+        show = "import os; print('SHAKEDOWN_SAID' in os.environ, len(os.environ))"
+        for trace, expected in (("/no/such/place", "True 5\n"), (self.path("t"), "False 4\n")):
+            done = subprocess.run([PYTHON, "-c", show], env={
+                "LD_PRELOAD": LIB, "SHAKEDOWN_TRACE": trace, "A": "1", "LC_ALL": "C.UTF-8"},
+                stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, check=True)
+            self.assertEqual(done.stdout, expected)
+
+
 class Verdict(Folder):
     """What is said before the start, and what happens then."""
 
@@ -490,6 +554,33 @@ class Verdict(Folder):
         done = self.run_it("--", program)
         self.assertEqual(done.returncode, 0)
         self.assertIn("blind", done.stderr)
+
+    LISTENS = "import socket; socket.create_server(('127.0.0.1', 0)).close()"
+
+    def test_a_trace_that_could_not_be_made_is_not_called_a_server_without_sockets(self):
+        done = self.python("import os; os.rename('t', 'u'); open('t', 'w').close(); " + self.LISTENS,
+                           "-o", "t")
+        self.assertIn("trace file could not be created: Not a directory", done.stderr)
+        self.assertNotIn("no socket call", done.stderr)
+        most = (64 << 10, 64 << 10)
+        done = self.python(self.LISTENS,
+                           preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, most))
+        self.assertEqual(done.returncode, 0)
+        self.assertIn("could not be created: files may not be larger than 65536", done.stderr)
+
+    def test_a_full_disk_is_named_and_the_launcher_complains_once(self):
+        if subprocess.run(UNSHARE + ["mount", "-t", "tmpfs", "none", "/mnt"], check=False,
+                          stderr=subprocess.DEVNULL).returncode:
+            harness.skip("mount")
+        os.mkdir(self.path("small"))
+        done = subprocess.run(
+            UNSHARE + ["sh", "-c", 'mount -t tmpfs -o size=64k none "$1" && '
+                       'dd if=/dev/zero of="$1/all" bs=4k 2>/dev/null; shift; exec "$@"', "sh",
+                       self.path("small"), SHAKEDOWN, "run", "-o", self.path("small/t"), "--",
+                       PYTHON, "-c", self.LISTENS], stderr=subprocess.PIPE, text=True, check=False)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertIn("trace file could not be created: No space left on device", done.stderr)
+        self.assertEqual(done.stderr.count("launcher's record"), 1, done.stderr)
 
     def test_a_program_without_sockets_is_told_from_one_that_was_not_loaded(self):
         done = self.run_it("--", "true")

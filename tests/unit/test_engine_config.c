@@ -38,11 +38,12 @@ static void sizes_take_suffixes_and_refuse_nonsense(void **state)
 		char *entry;
 		uint64_t size; /* 0: refused */
 	} cases[] = {
-		{"SHAKEDOWN_MAX_TRACE=1", 1},
-		{"SHAKEDOWN_MAX_TRACE=64K", 64 << 10},
-		{"SHAKEDOWN_MAX_TRACE=3m", 3 << 20},
+		{"SHAKEDOWN_MAX_TRACE=16777217", (16 << 20) + 1},
+		{"SHAKEDOWN_MAX_TRACE=65536K", 64 << 20},
+		{"SHAKEDOWN_MAX_TRACE=30m", 30 << 20},
 		{"SHAKEDOWN_MAX_TRACE=2G", UINT64_C(2) << 30},
 		{"SHAKEDOWN_MAX_TRACE=", 0},
+		{"SHAKEDOWN_MAX_TRACE=1", 0},
 		{"SHAKEDOWN_MAX_TRACE=G", 0},
 		{"SHAKEDOWN_MAX_TRACE=-1", 0},
 		{"SHAKEDOWN_MAX_TRACE=1KB", 0},
@@ -73,7 +74,7 @@ static void a_name_nobody_knows_is_refused_by_name(void **state)
 	assert_non_null(wrong);
 	assert_non_null(strstr(wrong, "SHAKEDOWN_PAYLAOD"));
 	assert_null(strchr(wrong, '\n'));
-	assert_null(read_one(&c, "SHAKEDOWNX=9")); /* not our prefix */
+	assert_null(read_one(&c, "SHAKEDOWNX=9"));	    /* not our prefix */
 	assert_null(read_one(&c, "SHAKEDOWN_LIB=/a/b.so")); /* the command's */
 	assert_null(strstr(config_place, "/a/b.so"));
 }

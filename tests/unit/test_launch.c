@@ -62,10 +62,11 @@ static void variables_with_values_that_mean_nothing_are_refused(void **state)
 		"SHAKEDOWN_ALL=yes",	   "SHAKEDOWN=on",     "SHAKEDOWNS_OTHER=x",
 		"SHAKEDOWN_TRACE=a b:c",   "PATH=x",	       "=",
 		"SHAKEDOWN_LIB="};
-	static char *const bad[] = {"SHAKEDOWN_MAX_TRACE=", "SHAKEDOWN_MAX_TRACE=64MiB",
-				    "SHAKEDOWN_BODY=-1",    "SHAKEDOWN_BODY=1234567890123",
-				    "SHAKEDOWN_KEEP=most",  "SHAKEDOWN_ALL=perhaps",
-				    "SHAKEDOWN=off",	    "SHAKEDOWN_NOTHING=1",
+	static char *const bad[] = {"SHAKEDOWN_MAX_TRACE=",  "SHAKEDOWN_MAX_TRACE=64MiB",
+				    "SHAKEDOWN_MAX_TRACE=1", "SHAKEDOWN_MAX_TRACE=999999999G",
+				    "SHAKEDOWN_BODY=-1",     "SHAKEDOWN_BODY=1234567890123",
+				    "SHAKEDOWN_KEEP=most",   "SHAKEDOWN_ALL=perhaps",
+				    "SHAKEDOWN=off",	     "SHAKEDOWN_NOTHING=1",
 				    "SHAKEDOWN_TRACES=x"};
 
 	(void)state;

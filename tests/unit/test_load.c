@@ -222,7 +222,7 @@ static void without_any_word_the_last_record_is_the_end(void **state)
 
 static void a_damaged_launch_file_is_no_launch_file(void **state)
 {
-	struct launcher l;
+	struct launchers l;
 	char path[128];
 	FILE *out;
 
@@ -231,8 +231,9 @@ static void a_damaged_launch_file_is_no_launch_file(void **state)
 	out = fopen(path, "we");
 	fputs("pid 99999999999999999999\nstatus -1\nend x\n\001\n", out);
 	fclose(out);
-	assert_false(launcher_read(folder, &l));
-	assert_int_equal(l.t_end, 0);
+	launchers_read(folder, &l);
+	assert_int_equal(l.n, 0);
+	launchers_free(&l);
 }
 
 /* ---- events ---- */

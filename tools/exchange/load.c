@@ -292,8 +292,8 @@ static int list_folder(const char *path, struct names *ret)
 	return 0;
 }
 
-/* One file, or all of a folder; the launcher's record lies in the folder. */
-static char *list_path(const char *path, struct names *names, struct launcher *l)
+/* One file, or all of a folder; the launcher's records lie in the folder. */
+static char *list_path(const char *path, struct names *names, struct launchers *l)
 {
 	struct stat st;
 	char *folder, *slash, *error = NULL;
@@ -303,7 +303,7 @@ static char *list_path(const char *path, struct names *names, struct launcher *l
 	if (S_ISDIR(st.st_mode)) {
 		int err = list_folder(path, names);
 
-		launcher_read(path, l);
+		launchers_read(path, l);
 		if (err)
 			return sentence(path, strerror(-err));
 		if (!names->n)
@@ -315,7 +315,7 @@ static char *list_path(const char *path, struct names *names, struct launcher *l
 	slash = folder ? strrchr(folder, '/') : NULL;
 	if (slash)
 		*slash = '\0';
-	launcher_read(slash ? folder : ".", l);
+	launchers_read(slash ? folder : ".", l);
 	free(folder);
 	names->name = array_grow(names->name, names->n, &names->cap, sizeof(*names->name));
 	names->name[names->n++] = strdup(path);
@@ -343,14 +343,15 @@ struct trace_set *trace_set_load(const char *path, const struct finding_options 
 {
 	struct trace_set *s = calloc(1, sizeof(*s));
 	struct names names = {0};
-	struct launcher l = {0};
+	struct launchers l = {0};
 
 	*ret_error = s ? list_path(path, &names, &l) : NULL;
 	if (!s || *ret_error)
 		goto fail;
 	open_images(s, &names);
 	for (uint32_t i = 0; i < s->images; i++)
-		set_end(s, i, &l);
+		set_end(s, i, launchers_find(&l, s->image[i].header));
+	launchers_free(&l);
 	for (uint32_t i = 0; i < s->images; i++) {
 		char *error = NULL;
 
@@ -365,6 +366,7 @@ struct trace_set *trace_set_load(const char *path, const struct finding_options 
 	}
 	return s;
 fail:
+	launchers_free(&l);
 	for (size_t i = 0; i < names.n; i++)
 		free(names.name[i]);
 	free(names.name);

@@ -48,8 +48,15 @@ struct launch_folder {
 };
 
 /* Make the trace folder: dir as given, or EXE.trace, EXE.trace.1, ... in the working directory when
- * dir is NULL.  Complains with the remedy and returns false. */
-bool launch_folder_make(const char *dir, const char *command, struct launch_folder *ret);
+ * dir is NULL.
+ *   append   a folder that holds traces is taken as well; without dir it is EXE.trace
+ * Complains with the remedy and returns false. */
+bool launch_folder_make(const char *dir, const char *command, bool append,
+			struct launch_folder *ret);
+
+/* Could a trace file be made there now?  Writes as much as the library does to begin with, and removes
+ * it.  Returns 0 or the errno that prevents it. */
+int launch_folder_probe(const char *folder);
 
 /* Nothing was started: remove the folder if we made it. */
 void launch_folder_undo(const struct launch_folder *f);
@@ -59,6 +66,10 @@ void launch_folder_undo(const struct launch_folder *f);
 /* Refuse SHAKEDOWN_* variables nobody reads (they are misspelt) and values that mean nothing.
  * Complains with the remedy. */
 bool launch_environ_check(char *const *env);
+
+/* Is there room for a trace in a file of max bytes?  Complains, with the least that is enough; name is
+ * what the user wrote it behind. */
+bool launch_max_trace_check(const char *name, uint64_t max);
 
 /* Take the variables out of the environment that are not for the library. */
 void launch_environ_strip(void);
@@ -73,8 +84,9 @@ struct launch_job {
 	const char *folder;  /* where the launcher's record goes */
 	const char *library; /* real path: its opening proves that it was loaded; NULL: not asked */
 	/* results */
-	int status;   /* wait(2) status to pass on */
-	bool started; /* the exec succeeded; otherwise exec_errno says why not */
+	uint64_t t_start; /* CLOCK_MONOTONIC before the fork */
+	int status;	  /* wait(2) status to pass on */
+	bool started;	  /* the exec succeeded; otherwise exec_errno says why not */
 	int exec_errno;
 	bool loaded;	   /* the library was opened after the exec */
 	bool load_unknown; /* that could not be watched */
@@ -104,7 +116,8 @@ struct launch_summary {
 	int worst; /* enum severity, valid with findings */
 };
 
-/* Read the folder back; say on stderr what is in it unless quiet. */
-void launch_summarize(const char *folder, bool quiet, struct launch_summary *ret);
+/* Read the folder back: the traces of this boot begun at since or later.  Says on stderr what is in them
+ * unless quiet. */
+void launch_summarize(const char *folder, uint64_t since, bool quiet, struct launch_summary *ret);
 
 #endif

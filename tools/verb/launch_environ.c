@@ -5,10 +5,12 @@
  */
 #include "tools/verb/launch.h"
 
+#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "core/core.h"
+#include "core/trace/append.h"
 #include "tools/verb/nearest.h"
 #include "tools/verb/options.h"
 
@@ -23,6 +25,7 @@ enum reader {
 	LIBRARY,
 	COMMAND,
 	TESTS,
+	MARK,
 };
 
 static const struct variable {
@@ -37,22 +40,42 @@ static const struct variable {
 
 static const char prefix[] = "SHAKEDOWN_";
 
-/* As the library reads it: up to twelve digits and one letter. */
-static bool is_size(const char *v)
+/* As the library reads it: up to twelve digits and one letter, below 2^46 in all. */
+static bool read_size(const char *v, uint64_t *ret)
 {
+	static const char suffixes[] = "kKmMgG";
 	size_t n = strspn(v, "0123456789");
+	const char *suffix = v[n] ? strchr(suffixes, v[n]) : NULL;
+	unsigned shift = suffix ? 10 * (unsigned)(1 + (suffix - suffixes) / 2) : 0;
 
-	v += n;
-	return n > 0 && n <= 12 && (!*v || (strchr("kKmMgG", *v) && !v[1]));
+	if (!n || n > 12 || (v[n] && (!suffix || v[n + 1])))
+		return false;
+	*ret = strtoull(v, NULL, 10);
+	if (*ret >= UINT64_C(1) << 46 >> shift)
+		return false;
+	*ret <<= shift;
+	return true;
+}
+
+bool launch_max_trace_check(const char *name, uint64_t max)
+{
+	if (trace_file_size(max))
+		return true;
+	complain("%s is too small for a trace: the least is %" PRIu64 "K", name,
+		 (trace_file_least() + 1023) / 1024);
+	return false;
 }
 
 static const char *wrong_value(enum type type, const char *v)
 {
+	uint64_t size;
+
 	switch (type) {
 	case SWITCH:
 		return options_choice("on|off|1|0|yes|no", v) ? NULL : "is neither on nor off";
 	case SIZE:
-		return is_size(v) ? NULL : "is no size: write bytes or a number with K, M or G";
+		return read_size(v, &size) ? NULL
+					   : "is no size: write bytes or a number with K, M or G";
 	case WHICH:
 		return options_choice("first|last", v) ? NULL : "is neither first nor last";
 	case PATH:
@@ -64,6 +87,7 @@ static const char *wrong_value(enum type type, const char *v)
 static bool check_value(const struct variable *row, const char *value)
 {
 	const char *wrong = wrong_value(row->type, value);
+	uint64_t size;
 
 	if (wrong) {
 		complain("%s: '%s' %s; correct or unset it", row->name, value, wrong);
@@ -75,6 +99,8 @@ static bool check_value(const struct variable *row, const char *value)
 			 value);
 		return false;
 	}
+	if (!strcmp(row->name, "SHAKEDOWN_MAX_TRACE") && read_size(value, &size))
+		return launch_max_trace_check(row->name, size);
 	return true;
 }
 

@@ -1,18 +1,20 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
- * launch/folder: the trace folder.  It is new or empty: what another run recorded is never mixed with
- * this one, and never deleted.
+ * launch/folder: the trace folder.  It is new or empty, unless --append says that what other runs
+ * recorded there may stay beside this one; it is never deleted.
  */
 #include "tools/verb/launch.h"
 
 #include <dirent.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "core/trace/append.h"
 #include "tools/verb/verb.h"
 
 enum {
@@ -72,8 +74,25 @@ static void complain_mkdir(const char *dir, int e)
 	}
 }
 
+/* Does it hold what a run leaves behind? */
+static bool holds_traces(const char *path)
+{
+	DIR *d = opendir(path);
+	struct dirent *e;
+	bool found = false;
+
+	while (d && !found && (e = readdir(d))) {
+		const char *dot = strrchr(e->d_name, '.');
+
+		found = !strncmp(e->d_name, "launch", 6) || (dot && !strcmp(dot, TRACE_SUFFIX));
+	}
+	if (d)
+		closedir(d);
+	return found;
+}
+
 /* A folder that was there before: fit for a new trace? */
-static bool accept_existing(const char *dir)
+static bool accept_existing(const char *dir, bool append)
 {
 	struct stat st;
 
@@ -88,31 +107,41 @@ static bool accept_existing(const char *dir)
 			dir, strerror(errno));
 		return false;
 	}
-	if (!is_empty(dir)) {
-		complain("the trace folder %s is not empty, and what it holds is not overwritten; "
-			 "choose another name, or remove it first",
+	if (is_empty(dir) || (append && holds_traces(dir)))
+		return true;
+	if (append)
+		complain("%s holds something, but no traces to append to; choose another folder "
+			 "with -o DIR",
 			 dir);
-		return false;
-	}
-	return true;
+	else
+		complain("the trace folder %s is not empty, and what it holds is not overwritten; "
+			 "choose another name, remove it first, or record beside it with --append",
+			 dir);
+	return false;
 }
 
-static bool make_given(const char *dir, bool *ret_made)
+static bool make_given(const char *dir, bool append, bool *ret_made)
 {
 	*ret_made = !mkdir(dir, 0700);
 	if (*ret_made)
 		return true;
 	if (errno == EEXIST)
-		return accept_existing(dir);
+		return accept_existing(dir, append);
 	complain_mkdir(dir, errno);
 	return false;
+}
+
+static const char *base_of(const char *command)
+{
+	const char *slash = strrchr(command, '/');
+
+	return slash ? slash + 1 : command;
 }
 
 /* EXE.trace, then EXE.trace.1 and so on: the first that is free. */
 static bool make_numbered(const char *command, char *ret, size_t size)
 {
-	const char *slash = strrchr(command, '/');
-	const char *base = slash ? slash + 1 : command;
+	const char *base = base_of(command);
 
 	for (unsigned i = 0; i < NUMBERS; i++) {
 		int n = i ? snprintf(ret, size, "%.200s.trace.%u", base, i)
@@ -133,18 +162,47 @@ static bool make_numbered(const char *command, char *ret, size_t size)
 	return false;
 }
 
-bool launch_folder_make(const char *dir, const char *command, struct launch_folder *ret)
+bool launch_folder_make(const char *dir, const char *command, bool append,
+			struct launch_folder *ret)
 {
 	char name[PATH_MAX];
 
 	ret->made = true;
-	if (dir ? !make_given(dir, &ret->made) : !make_numbered(command, name, sizeof(name)))
+	if (!dir && append) {
+		snprintf(name, sizeof(name), "%.200s.trace", base_of(command));
+		dir = name;
+	}
+	if (dir ? !make_given(dir, append, &ret->made)
+		: !make_numbered(command, name, sizeof(name)))
 		return false;
 	if (realpath(dir ? dir : name, ret->path))
 		return true;
 	complain("cannot use the trace folder %s: %s; choose another with -o DIR", dir ? dir : name,
 		 strerror(errno));
 	return false;
+}
+
+int launch_folder_probe(const char *folder)
+{
+	static const char zeros[TRACE_HEADER_SIZE + TRACE_AHEAD];
+	char path[PATH_MAX + 32];
+	size_t done = 0;
+	ssize_t n = 1;
+	int fd, e = 0;
+
+	snprintf(path, sizeof(path), "%s/.probe.%ld", folder, (long)getpid());
+	fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
+	if (fd < 0)
+		return errno;
+	while (done < sizeof(zeros) && n > 0) {
+		n = write(fd, zeros + done, sizeof(zeros) - done);
+		done += n > 0 ? (size_t)n : 0;
+	}
+	if (n <= 0)
+		e = n ? errno : ENOSPC;
+	close(fd);
+	unlink(path);
+	return e;
 }
 
 void launch_folder_undo(const struct launch_folder *f)

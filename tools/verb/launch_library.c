@@ -64,7 +64,13 @@ bool launch_library_find(struct launch_library *ret, char *ret_why, size_t size)
 		found = (have_own && (try_place(ret, own, "/" LIBRARY_NAME) ||
 				      try_place(ret, own, "/../lib/" LIBRARY_NAME))) ||
 			try_place(ret, SHAKEDOWN_LIBDIR, "/" LIBRARY_NAME);
-		if (!found)
+		if (!found && !have_own)
+			snprintf(ret_why, size,
+				 "cannot tell where this command lies, because /proc/self/exe is "
+				 "not readable, and libshakedown.so is not in %s: mount /proc, or "
+				 "set SHAKEDOWN_LIB to the path of the library",
+				 SHAKEDOWN_LIBDIR);
+		else if (!found)
 			snprintf(ret_why, size,
 				 "cannot find libshakedown.so next to the command, in ../lib or in "
 				 "%s: set SHAKEDOWN_LIB to its path",

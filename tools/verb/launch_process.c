@@ -43,6 +43,7 @@ struct loop {
 	bool following;	   /* it has, and its descendants have not */
 	bool asked_to_end; /* a signal that ends servers was seen */
 	bool stop_seen, command_stopped;
+	bool unwritten; /* the record could not be written, and that was said */
 };
 
 static uint64_t now_ns(void)
@@ -57,11 +58,12 @@ static void write_record(struct loop *l)
 {
 	int err = launcher_write(l->job->folder, &l->record);
 
-	if (err)
+	if (err && !l->unwritten)
 		complain(
 			"cannot write the launcher's record in %s: %s; the end of the process will "
 			"be guessed from its last event",
 			l->job->folder, strerror(-err));
+	l->unwritten |= err != 0;
 }
 
 /* ---- start ---- */
@@ -334,6 +336,8 @@ bool launch_job_run(struct launch_job *job)
 
 	take_signals(&l);
 	prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0);
+	launcher_begin(&l.record, now_ns());
+	job->t_start = l.record.t_start;
 	if (!start(&l))
 		return false;
 	l.running = true;

@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "tools/exchange/launcher.h"
 #include "tools/exchange/load.h"
 #include "tools/verb/verb.h"
 
@@ -154,22 +155,26 @@ static void say(const struct tally *t, const struct trace_set *set)
 	say_coverage(t);
 }
 
-void launch_summarize(const char *folder, bool quiet, struct launch_summary *ret)
+void launch_summarize(const char *folder, uint64_t since, bool quiet, struct launch_summary *ret)
 {
+	struct launcher now;
 	struct finding_options options;
 	struct tally t = {.sum = ret};
 	struct trace_set *set;
 	char *error = NULL;
 
 	*ret = (struct launch_summary){.all_blind = true};
+	launcher_begin(&now, since);
 	finding_options_default(&options);
 	set = trace_set_load(folder, &options, &error);
 	if (!set) {
 		free(error); /* an empty folder: the caller knows why */
 		return;
 	}
-	for (uint32_t i = 0; i < set->images; i++)
-		count_image(&t, &set->image[i], &options);
+	for (uint32_t i = 0; i < set->images; i++) {
+		if (launcher_began_before(&now, set->image[i].header))
+			count_image(&t, &set->image[i], &options);
+	}
 	ret->unreadable = set->skipped;
 	if (!quiet)
 		say(&t, set);

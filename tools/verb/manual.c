@@ -44,6 +44,7 @@ enum reader {
 	LIBRARY,
 	COMMAND,
 	TESTS, /* not for users */
+	MARK,  /* not set by users */
 };
 
 static const struct {
@@ -183,7 +184,7 @@ void manual_overview(FILE *out)
 	help_text(out, overview_text);
 	fputs("\nENVIRONMENT\n\n", out);
 	for (size_t i = 0; i < CORE_ARRAY_LEN(variables); i++) {
-		if (variables[i].reader == TESTS)
+		if (variables[i].reader == TESTS || variables[i].reader == MARK)
 			continue;
 		fprintf(out, "  %-*s", HELP_COLUMN - 2, variables[i].name);
 		wrap(out, variables[i].help, strlen(variables[i].help), HELP_COLUMN, HELP_COLUMN);
@@ -304,7 +305,7 @@ static void page_overview(FILE *out)
 	page_text(out, overview_text);
 	fputs(".SH ENVIRONMENT\n", out);
 	for (size_t i = 0; i < CORE_ARRAY_LEN(variables); i++) {
-		if (variables[i].reader == TESTS)
+		if (variables[i].reader == TESTS || variables[i].reader == MARK)
 			continue;
 		fprintf(out, ".TP\n\\fB%s\\fR\n", variables[i].name);
 		roff_line(out, variables[i].help);

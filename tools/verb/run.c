@@ -10,10 +10,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "core/finding/finding.h"
+#include "core/trace/append.h"
 #include "tools/verb/doctor.h"
 #include "tools/verb/launch.h"
 #include "tools/verb/verb.h"
@@ -22,8 +24,8 @@
 #define SIZE_LIMIT UINT64_C(1000000000000)
 
 static const char *output, *keep, *fail_on;
-static uint64_t max_trace, payload = UINT64_MAX, body = UINT64_MAX;
-static bool all, no_redact, quiet;
+static uint64_t max_trace = UINT64_MAX, payload = UINT64_MAX, body = UINT64_MAX;
+static bool append, all, no_redact, quiet;
 
 static const struct option_row options[] = {
 	{"output", 'o', OPTION_STRING, "DIR",
@@ -31,6 +33,9 @@ static const struct option_row options[] = {
 	 "... "
 	 "in the working directory)",
 	 &output},
+	{"append", 0, OPTION_FLAG, NULL,
+	 "record into a folder that holds traces already, beside them (default: NAME.trace)",
+	 &append},
 	{"max-trace", 0, OPTION_SIZE, "SIZE", "most disk space one process's trace may take",
 	 &max_trace},
 	{"keep", 0, OPTION_CHOICE, "last|first",
@@ -113,7 +118,7 @@ static void set_variables(const char *folder)
 {
 	launch_environ_strip();
 	set("SHAKEDOWN_TRACE", folder);
-	if (max_trace)
+	if (max_trace != UINT64_MAX)
 		set_number("SHAKEDOWN_MAX_TRACE", max_trace);
 	if (keep)
 		set("SHAKEDOWN_KEEP", keep);
@@ -148,7 +153,7 @@ static bool check_sizes(void)
 		const char *name;
 		const uint64_t *value;
 		uint64_t unset;
-	} size[] = {{"max-trace", &max_trace, 0},
+	} size[] = {{"max-trace", &max_trace, UINT64_MAX},
 		    {"payload", &payload, UINT64_MAX},
 		    {"body", &body, UINT64_MAX}};
 
@@ -158,7 +163,7 @@ static bool check_sizes(void)
 			return false;
 		}
 	}
-	return true;
+	return max_trace == UINT64_MAX || launch_max_trace_check("--max-trace", max_trace);
 }
 
 static bool prepare_library(struct launch_library *l)
@@ -186,9 +191,33 @@ static int exec_failed(const struct verdict *v, int e)
 	return e == ENOENT ? LAUNCH_NOT_FOUND : LAUNCH_NOT_RUN;
 }
 
+/* Is there a reason why no trace file can be made?  True: said. */
+static bool say_unwritable(const char *folder)
+{
+	struct rlimit r;
+	int e;
+
+	if (!getrlimit(RLIMIT_FSIZE, &r) && r.rlim_cur < trace_file_least()) {
+		complain("blind: the trace file could not be created: files may not be larger than "
+			 "%llu bytes here; raise the limit (ulimit -f)",
+			 (unsigned long long)r.rlim_cur);
+		return true;
+	}
+	e = launch_folder_probe(folder);
+	if (e)
+		complain("blind: the trace file could not be created: %s; %s", strerror(e),
+			 e == ENOSPC || e == EDQUOT
+				 ? "free some space, or use -o DIR on another disk"
+				 : "name another folder with -o DIR");
+	return e;
+}
+
 /* No process wrote a trace: why? */
 static void say_no_trace(const struct launch_job *job, const struct verdict *v)
 {
+	if (v->sight != SIGHT_BLIND && (job->loaded || job->load_unknown) &&
+	    say_unwritable(job->folder))
+		return;
 	if (v->sight == SIGHT_BLIND)
 		complain("blind: nothing was seen of %s, see above", v->program);
 	else if (job->loaded)
@@ -232,7 +261,7 @@ static int conclude(const struct launch_job *job, const struct verdict *v, const
 	enum severity limit;
 	int status = pass_status(job->status);
 
-	launch_summarize(folder, quiet, &sum);
+	launch_summarize(folder, job->t_start, quiet, &sum);
 	if (!sum.traces && !sum.unreadable)
 		say_no_trace(job, v);
 	else if (!quiet)
@@ -258,7 +287,7 @@ static int watch(char **argv, const struct verdict *v, struct launch_library *li
 				 .folder = folder.path,
 				 .library = lib->real};
 
-	if (!launch_folder_make(output, argv[0], &folder))
+	if (!launch_folder_make(output, argv[0], append, &folder))
 		return LAUNCH_FAILED;
 	set_variables(folder.path);
 	if (!set_preload(lib, v) || !launch_job_run(&job)) {
