@@ -175,6 +175,17 @@ class Doctor(unittest.TestCase):
         checks = self.ask(str(p.pid))[1]
         self.assertIn("the loader did not take it", checks["process", "environment"][1])
 
+    def test_root_without_the_capability_is_told_its_name(self):
+        if os.geteuid() != 0:
+            self.assertIn("as root", shakedown("doctor", "1").stdout)
+            return
+        p = self.process(sys.executable, "-c", self.WAITS, user=65534, group=65534)
+        done = subprocess.run(["setpriv", "--bounding-set=-all", harness.SHAKEDOWN, "doctor",
+                               str(p.pid)], stdout=subprocess.PIPE, text=True, check=False)
+        self.assertEqual(done.returncode, 3, done.stdout)
+        self.assertIn("CAP_SYS_PTRACE", done.stdout)
+        self.assertNotIn("as root", done.stdout)
+
     def test_a_process_that_is_not_there(self):
         p = self.process(sys.executable, "-c", self.WAITS)
         p.stdin.close()

@@ -6,6 +6,7 @@
 #include <elfutils/libdwfl.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/magic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -17,6 +18,7 @@
 #include <sys/vfs.h>
 #include <unistd.h>
 
+#include "core/core.h"
 #include "tools/verb/doctor.h"
 #include "tools/verb/launch.h"
 #include "tools/verb/verdict.h"
@@ -28,7 +30,6 @@ enum {
 	KERNEL_MINOR = 4,
 	POPULATE_WRITE = 23, /* MADV_POPULATE_WRITE of Linux 5.14 */
 	WIPE_ON_FORK = 18,   /* MADV_WIPEONFORK */
-	TMPFS = 0x01021994,
 };
 
 /* The first line of a small file, "" when there is none. */
@@ -83,6 +84,27 @@ static void check_proc(struct doctor *d)
 		    "mount -t proc proc /proc");
 }
 
+/* What the traces land on, when it has a name people know. */
+static const char *file_system(void)
+{
+	static const struct {
+		long type;
+		const char *name;
+	} known[] = {{EXT4_SUPER_MAGIC, "ext4"},	 {XFS_SUPER_MAGIC, "xfs"},
+		     {BTRFS_SUPER_MAGIC, "btrfs"},	 {TMPFS_MAGIC, "tmpfs"},
+		     {OVERLAYFS_SUPER_MAGIC, "overlay"}, {NFS_SUPER_MAGIC, "nfs"},
+		     {F2FS_SUPER_MAGIC, "f2fs"}};
+	struct statfs fs;
+
+	if (statfs(".", &fs))
+		return "disk";
+	for (size_t i = 0; i < CORE_ARRAY_LEN(known); i++) {
+		if ((long)fs.f_type == known[i].type)
+			return known[i].name;
+	}
+	return "file system";
+}
+
 static void check_memory(struct doctor *d)
 {
 	size_t page = (size_t)sysconf(_SC_PAGESIZE);
@@ -94,7 +116,9 @@ static void check_memory(struct doctor *d)
 		return;
 	if (!madvise(p, page, POPULATE_WRITE))
 		SAY("populate", DOCTOR_YES,
-		    "MADV_POPULATE_WRITE: a full disk cannot hurt a server");
+		    "MADV_POPULATE_WRITE: a trace on a full %s costs events, not the server; only "
+		    "somebody who truncates the trace of a living process kills it (SIGBUS)",
+		    file_system());
 	else
 		SAY("populate", DOCTOR_NOTE,
 		    "no MADV_POPULATE_WRITE (%s; Linux 5.14 has it): space for the trace is "
@@ -175,8 +199,8 @@ static void check_place(struct doctor *d)
 	else
 		SAY("trace", free_mib < 64 ? DOCTOR_NOTE : DOCTOR_YES,
 		    "traces land in this folder unless -o is given: %llu MiB free%s", free_mib,
-		    fs.f_type == TMPFS ? ", in memory (tmpfs)" : "");
-	if (!statfs("/dev/shm", &fs) && fs.f_type == TMPFS)
+		    fs.f_type == TMPFS_MAGIC ? ", in memory (tmpfs)" : "");
+	if (!statfs("/dev/shm", &fs) && fs.f_type == TMPFS_MAGIC)
 		SAY("tmpfs", DOCTOR_YES, "/dev/shm has %llu MiB free",
 		    (unsigned long long)fs.f_bavail * (unsigned long long)fs.f_bsize >> 20);
 }

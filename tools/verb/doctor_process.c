@@ -7,6 +7,7 @@
 #include <elf.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/capability.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -92,6 +93,30 @@ static const char *variable(const char *block, size_t n, const char *name)
 	return NULL;
 }
 
+/* Have we the right to look into processes of others?  Root of a container often has not. */
+static bool may_trace(void)
+{
+	size_t n;
+	char *text = read_file(getpid(), "status", &n);
+	const char *line = text ? strstr(text, "\nCapEff:") : NULL;
+	bool may = !line || strtoull(line + 8, NULL, 16) >> CAP_SYS_PTRACE & 1;
+
+	free(text);
+	return may;
+}
+
+/* What would let us look. */
+static const char *access_remedy(void)
+{
+	if (geteuid() != 0)
+		return "ask as its user or as root";
+	if (!may_trace())
+		return "root lacks the capability CAP_SYS_PTRACE here: start the container with "
+		       "--cap-add SYS_PTRACE, or ask from outside of it";
+	return "a security module or a user namespace forbids it: ask from the namespace it was "
+	       "started in";
+}
+
 static void look_at_environ(struct doctor *d, pid_t pid, bool loaded)
 {
 	size_t n;
@@ -99,8 +124,9 @@ static void look_at_environ(struct doctor *d, pid_t pid, bool loaded)
 	const char *preload, *trace;
 
 	if (!block) {
-		SAY("environment", DOCTOR_NOTE, "cannot be read (%s): ask as its user or as root",
-		    strerror(errno));
+		const char *why = strerror(errno);
+
+		SAY("environment", DOCTOR_NOTE, "cannot be read (%s): %s", why, access_remedy());
 		return;
 	}
 	preload = variable(block, n, "LD_PRELOAD");
@@ -372,10 +398,10 @@ bool doctor_process(struct doctor *d, pid_t pid)
 		SAY("file", DOCTOR_NOTE, "%s", exe);
 	maps = read_file(pid, "maps", &n);
 	if (!maps) {
-		SAY("access", DOCTOR_NO,
-		    "process %d cannot be looked at (%s): ask as its user or as "
-		    "root",
-		    pid, strerror(errno));
+		const char *why = strerror(errno);
+
+		SAY("access", DOCTOR_NO, "process %d cannot be looked at (%s): %s", pid, why,
+		    access_remedy());
 		return true;
 	}
 	loaded = strstr(maps, "/libshakedown.so");
