@@ -360,7 +360,8 @@ static void write_totals(struct text *t)
 			"options or are no longer in the trace\n",
 			attempts);
 	if (h2c)
-		fprintf(out, "%" PRIu64 " offers of h2c, which a server may ignore\n", h2c);
+		fprintf(out, "%" PRIu64 " offer%s of h2c, which a server may ignore\n", h2c,
+			h2c == 1 ? "" : "s");
 }
 
 static void text_write(FILE *out, struct trace_set *set, const struct report_filter *f,
