@@ -178,7 +178,8 @@ static void query_name_ended(struct mask_state *m)
 static void key_ended(struct mask_state *m, uint8_t c)
 {
 	bool prose = c == ':' && !(m->bits & BIT_QUOTED_KEY);
-	bool line = prose && (ends_with(m->hist, "rization") || ends_with(m->hist, "cookie"));
+	bool line = prose && !m->url &&
+		    (ends_with(m->hist, "rization") || ends_with(m->hist, "cookie"));
 	bool error = prose && (ends_with(m->hist, "error") || ends_with(m->hist, "ception"));
 	uint8_t found = m->found;
 
@@ -214,7 +215,7 @@ static void word_pause(struct mask_state *m, uint8_t c)
 	bool bearer = m->len == 6 && ends_with(m->hist, "bearer");
 	bool basic = m->len == 5 && ends_with(m->hist, "basic") && m->bits & BIT_AUTH;
 
-	if ((bearer || basic) && (c == ' ' || c == '\t') && !(m->bits & BIT_ENDED)) {
+	if ((bearer || basic) && (c == ' ' || c == '\t') && !(m->bits & BIT_ENDED) && !m->url) {
 		mask_word_reset(m);
 		m->quote = 0;
 		m->step = STEP_VALUE;
@@ -411,7 +412,7 @@ static uint8_t step_code(struct mask_state *m, uint8_t c)
 			m->bits |= BIT_ESCAPED;
 			return c;
 		}
-		if (is_quote(c) && !m->quote) {
+		if (is_quote(c) && !m->quote && !m->url) {
 			m->quote = c;
 			return c;
 		}

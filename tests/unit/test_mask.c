@@ -196,6 +196,11 @@ static void secret_query_values_of_the_target_are_masked(void **state)
 		 "GET /a?v=aB3dE6gH9&room=1234567&EIO=4 HTTP/1.1"},
 		{"GET /a?xv=aB3dE6gH9 HTTP/1.1", "GET /a?xv=aB3d***** HTTP/1.1"},
 		{"GET /a?v=1&aB3dE6gH9 HTTP/1.1", "GET /a?v=1&aB3d***** HTTP/1.1"},
+		/* Whatever the target holds, it ends at its space. */
+		{"GET /bearer HTTP/1.1", "GET /bearer HTTP/1.1"},
+		{"GET /cookie:ab HTTP/1.1", "GET /cookie:** HTTP/1.1"},
+		{"GET /authorization:ab HTTP/1.1", "GET /authorization:** HTTP/1.1"},
+		{"GET /code:\"ab HTTP/1.1", "GET /code:*** HTTP/1.1"},
 		{"GET /a?aB3dE6gH9 HTTP/1.1", "GET /a?aB3d***** HTTP/1.1"},
 		{"GET /a?x'\"<&foo=aB3dE6 HTTP/1.1", "GET /a?x'\"<&foo=aB3d** HTTP/1.1"},
 	};
