@@ -204,6 +204,40 @@ static void the_launcher_says_how_it_ended(void **state)
 	replay_done(&img);
 }
 
+static void each_trace_finds_the_record_of_its_own_run(void **state)
+{
+	struct launcher first = {.pid = 7, .t_start = 100}, again = {.pid = 7, .t_start = 300};
+	struct launcher other = {.pid = 9, .t_start = 350, .boot_known = true, .boot_id = {1}};
+	struct launchers all;
+	/* The process itself, a child of it, the same in the second run, another boot, too early. */
+	static const struct {
+		uint32_t pid;
+		uint64_t t_load;
+		uint8_t boot;
+		uint64_t start;
+	} row[] = {{7, 200, 0, 100}, {8, 200, 0, 100}, {7, 400, 0, 300},
+		   {8, 400, 0, 300}, {9, 400, 0, 300}, {9, 400, 1, 350},
+		   {8, 400, 1, 350}, {7, 400, 1, 300}, {7, 50, 0, 0}};
+
+	(void)state;
+	assert_int_equal(launcher_write(folder, &first), 0);
+	assert_int_equal(launcher_write(folder, &again), 0);
+	assert_int_equal(launcher_write(folder, &other), 0);
+	again.t_signal = 320;
+	assert_int_equal(launcher_write(folder, &again), 0);
+	launchers_read(folder, &all);
+	assert_int_equal(all.n, 3);
+	for (size_t i = 0; i < CORE_ARRAY_LEN(row); i++) {
+		struct trace_header h = {
+			.pid = row[i].pid, .t_load = row[i].t_load, .boot_id = {row[i].boot}};
+		const struct launcher *l = launchers_find(&all, &h);
+
+		assert_int_equal(l->t_start, row[i].start);
+		assert_int_equal(l->t_signal, row[i].start == 300 ? 320 : 0);
+	}
+	launchers_free(&all);
+}
+
 static void without_any_word_the_last_record_is_the_end(void **state)
 {
 	struct image img = play(waiting);
@@ -456,6 +490,7 @@ int main(void)
 		IN_FOLDER(a_link_in_the_folder_is_not_followed),
 		IN_FOLDER(images_come_in_the_order_of_pid_and_load_time),
 		IN_FOLDER(the_launcher_says_how_it_ended),
+		IN_FOLDER(each_trace_finds_the_record_of_its_own_run),
 		IN_FOLDER(without_any_word_the_last_record_is_the_end),
 		IN_FOLDER(a_damaged_launch_file_is_no_launch_file),
 		cmocka_unit_test(events_are_in_time_order_whatever_order_they_were_recorded_in),
