@@ -406,7 +406,7 @@ static uint8_t step_list(struct mask_state *m, uint8_t c)
 static uint8_t step_code(struct mask_state *m, uint8_t c)
 {
 	if (!m->digits && !m->len) {
-		if (is_space(c) || c == '-')
+		if ((is_space(c) && !m->url) || c == '-')
 			return c;
 		if (c == '\\' && !m->quote) {
 			m->bits |= BIT_ESCAPED;

@@ -201,6 +201,7 @@ static void secret_query_values_of_the_target_are_masked(void **state)
 		{"GET /cookie:ab HTTP/1.1", "GET /cookie:** HTTP/1.1"},
 		{"GET /authorization:ab HTTP/1.1", "GET /authorization:** HTTP/1.1"},
 		{"GET /code:\"ab HTTP/1.1", "GET /code:*** HTTP/1.1"},
+		{"GET /code: HTTP/1.1", "GET /code: HTTP/1.1"},
 		{"GET /a?aB3dE6gH9 HTTP/1.1", "GET /a?aB3d***** HTTP/1.1"},
 		{"GET /a?x'\"<&foo=aB3dE6 HTTP/1.1", "GET /a?x'\"<&foo=aB3d** HTTP/1.1"},
 	};
