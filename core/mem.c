@@ -9,6 +9,10 @@
  */
 #include "core/core.h"
 
+#undef memcpy
+#undef memset
+#undef memcmp
+
 #if defined(__GNUC__) && !defined(__clang__)
 #pragma GCC optimize("no-tree-loop-distribute-patterns")
 #endif
