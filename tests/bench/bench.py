@@ -183,19 +183,24 @@ def bench_calls(runs):
             "   bar %d %s" % (bar, "met" if d <= bar else "MISSED") if bar else ""))
 
 
-def bench_memory(n=10000):
-    def run(preload):
+def bench_memory(few=2000, many=10000):
+    def run(preload, n):
         with tempfile.TemporaryDirectory() as work:
             env = dict(os.environ, SHAKEDOWN_TRACE=os.path.join(work, "t"))
             if preload:
                 env["LD_PRELOAD"] = preload
-            return int(subprocess.run([os.path.join(BENCH, "idle"), str(n)], env=env, check=True,
-                                      capture_output=True, text=True).stdout)
-    bare, watching = run(None), run(LIB)
-    print("\nmemory per idle upgraded connection at %d: bare %d B, watching %d B, added %d B" % (
-        n, bare // n, watching // n, (watching - bare) // n))
-    print("  of which connection state (the bar's subject) and the records of its handshake: see"
-          " docs/trace-format.md")
+            out = subprocess.run([os.path.join(BENCH, "idle"), str(n)], env=env, check=True,
+                                 capture_output=True, text=True).stdout
+            return [int(word) for word in out.split()]
+
+    def each(preload):  # what one more costs, without what is there once
+        return [(b - a) / (many - few) for a, b in zip(run(preload, few), run(preload, many))]
+    row = 64  # of the table of open connections, which lies in the trace
+    own, files = [b - a for a, b in zip(each(None), each(LIB))]
+    print("\nmemory per idle upgraded connection, from %d to %d of them: state %.0f B (%.0f of its own,"
+          " %d in the trace's table)   bar 512 %s" % (
+              few, many, own + row, own, row, "met" if own + row <= 512 else "MISSED"))
+    print("  besides, pages of the trace with the records of its handshake: %.0f B" % (files - row))
 
 
 def bench_report(size):

@@ -4,8 +4,9 @@
  *
  *     idle N
  *
- * Upgrades N loopback connections, leaves them idle, and prints the proportional set size of the server
- * process in bytes (the trace file's pages included: they are mapped).  The client is a child process.
+ * Upgrades N loopback connections, leaves them idle, and prints what the server process grew by, in
+ * bytes: first its own memory, then pages of files (those of the trace, which is mapped).  The client
+ * is a child process.
  */
 #include <arpa/inet.h>
 #include <stdio.h>
@@ -23,18 +24,27 @@ static const char switched[] = "HTTP/1.1 101 Switching Protocols\r\nUpgrade: web
 			       "Connection: Upgrade\r\n"
 			       "Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\r\n";
 
-static long pss_kib(void)
+struct memory {
+	long own, files; /* KiB */
+};
+
+static struct memory now(void)
 {
 	FILE *f = fopen("/proc/self/smaps_rollup", "re");
+	struct memory m = {0, 0};
 	char line[256];
-	long kib = -1;
+	long kib;
 
-	while (f && fgets(line, sizeof(line), f))
-		if (sscanf(line, "Pss: %ld", &kib) == 1)
-			break;
+	while (f && fgets(line, sizeof(line), f)) {
+		if (sscanf(line, "Pss_Anon: %ld", &kib) == 1)
+			m.own = kib;
+		else if (sscanf(line, "Pss_File: %ld", &kib) == 1 ||
+			 sscanf(line, "Pss_Shmem: %ld", &kib) == 1)
+			m.files += kib;
+	}
 	if (f)
 		fclose(f);
-	return kib;
+	return m;
 }
 
 static void client(struct sockaddr_in a, long n, int done)
@@ -54,7 +64,8 @@ static void client(struct sockaddr_in a, long n, int done)
 
 int main(int argc, char **argv)
 {
-	long n = argc > 1 ? atol(argv[1]) : 10000, before, after;
+	long n = argc > 1 ? atol(argv[1]) : 10000;
+	struct memory before, after;
 	struct rlimit files = {(rlim_t)n + 100, (rlim_t)n + 100};
 	struct sockaddr_in a = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
 	socklen_t len = sizeof(a);
@@ -71,7 +82,7 @@ int main(int argc, char **argv)
 		client(a, n, done[0]);
 	}
 	close(done[0]);
-	before = pss_kib();
+	before = now();
 	for (long i = 0; i < n; i++) {
 		int fd = accept(l, NULL, NULL);
 
@@ -81,8 +92,8 @@ int main(int argc, char **argv)
 			return 1;
 		}
 	}
-	after = pss_kib();
-	printf("%ld\n", (after - before) * 1024);
+	after = now();
+	printf("%ld %ld\n", (after.own - before.own) * 1024, (after.files - before.files) * 1024);
 	close(done[1]);
 	wait(NULL);
 	return 0;
