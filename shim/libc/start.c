@@ -55,21 +55,21 @@ static char **mark_said(char **old)
 {
 	static char mark[] = "SHAKEDOWN_SAID=1";
 	static char *marked[1024];
-	char ***environ = libc_global("environ");
+	char ***place = libc_global("environ");
 	size_t n = 0;
 
 	while (old && old[n])
 		n++;
-	if (!environ || !old || *environ != old || n + 2 > CORE_ARRAY_LEN(marked))
+	if (!place || !old || *place != old || n + 2 > CORE_ARRAY_LEN(marked))
 		return old;
 	memcpy(marked, old, n * sizeof(*old));
 	marked[n] = mark;
-	*environ = marked;
+	*place = marked;
 	return marked;
 }
 
 /* Returns the environment to go on with. */
-static char **say(const char *problem, char **environ)
+static char **say(const char *problem, char **variables)
 {
 	struct iovec line[] = {
 		{(void *)problem, line_length(problem)},
@@ -77,7 +77,7 @@ static char **say(const char *problem, char **environ)
 	};
 
 	(void)sys_3(SYS_writev, 2, (long)line, 2);
-	return mark_said(environ);
+	return mark_said(variables);
 }
 
 static long may_write(const char *folder)
@@ -146,20 +146,20 @@ __attribute__((constructor(101))) static void start(int argc, char **argv, char 
 	const char *problem = NULL, *obstacle;
 
 	/* Look-ups come first: filling the table takes away the errors they leave. */
-	char **environ = find_environ(envp);
+	char **variables = find_environ(envp);
 	const char *self = find_self();
 
 	tell_at_exit();
 	libc_next_fill();
-	if (!engine_start(environ, TRACE_DOOR_LIBC, &problem)) {
+	if (!engine_start(variables, TRACE_DOOR_LIBC, &problem)) {
 		if (problem)
-			say(problem, environ);
+			say(problem, variables);
 		return;
 	}
 	obstacle = engine.config.quiet ? NULL : find_obstacle();
 	if (obstacle)
-		environ = say(obstacle, environ);
-	libc_environ_start(environ, self);
+		variables = say(obstacle, variables);
+	libc_environ_start(variables, self);
 	libc_syscall_start();
 }
 
