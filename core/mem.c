@@ -9,9 +9,11 @@
  */
 #include "core/core.h"
 
+#ifdef SHAKEDOWN_GUEST
 #undef memcpy
 #undef memset
 #undef memcmp
+#endif
 
 #if defined(__GNUC__) && !defined(__clang__)
 #pragma GCC optimize("no-tree-loop-distribute-patterns")
