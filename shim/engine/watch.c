@@ -392,7 +392,10 @@ static void frame(struct watch *w, const struct phase_event *e)
 	if (e->dir == w->data.dir)
 		watch_advance(w, payload);
 	if (closes) {
-		keep = keep > WATCH_STRAY ? keep : WATCH_STRAY;
+		/* A masked reason could not be looked through for secrets: its code is enough. */
+		uint64_t least = ws_masked(e->frame) ? WATCH_CODE : WATCH_STRAY;
+
+		keep = keep > least ? keep : least;
 		w->want_stack |= e->dir == DIR_TX;
 	}
 	keep = keep < e->frame->len ? keep : e->frame->len;

@@ -17,6 +17,7 @@
 
 enum {
 	WATCH_STRAY = 64, /* bytes recorded where they do not parse, and of the reason of a Close */
+	WATCH_CODE = 2,	  /* ... and of a Close whose payload is masked */
 };
 
 /* One call being looked at. */
