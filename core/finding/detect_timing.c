@@ -316,9 +316,10 @@ void rule_CLOSED_RIGHT_AFTER_101(struct detect *d)
 		finding_blame(f, event);
 	else
 		finding_blame_nobody(f, "the server closed");
-	FINDING_SAY(f, "the connection was %s %t after the 101 for %b, without a frame from the server",
-		    d->server ? how_closed(&d->c->event[event]) : "ended by the server",
-		    since(d->x->t_switched, ended), &d->x->request->target);
+	FINDING_SAY(
+		f, "the connection was %s %t after the 101 for %b, without a frame from the server",
+		d->server ? how_closed(&d->c->event[event]) : "ended by the server",
+		since(d->x->t_switched, ended), &d->x->request->target);
 	if (asked) {
 		FINDING_SAY(f,
 			    "; the request's Connection lists close, which ends with the switch");
