@@ -26,6 +26,7 @@ enum event_kind {
 	EVENT_CLOSE,	/* the last descriptor was closed; close_how */
 	EVENT_DUP,	/* a further descriptor */
 	EVENT_TEXT,	/* text written to fd 1 or 2 that may belong here */
+	EVENT_WITNESS,	/* a function of the runtime was entered: witness, arg */
 };
 
 enum close_how {
@@ -55,8 +56,8 @@ struct event {
 	uint8_t dir;	 /* enum dir */
 	uint8_t flags;	 /* enum event_flag */
 	uint8_t close_how;
-	uint8_t fd; /* TEXT: 1 or 2 */
-	uint8_t spare;
+	uint8_t fd;	 /* TEXT: 1 or 2 */
+	uint8_t witness; /* WITNESS: enum trace_witness_id */
 	uint32_t segments;
 	const struct segment *segment;
 };

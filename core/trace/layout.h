@@ -265,8 +265,13 @@ struct trace_close {
 	uint32_t left;
 };
 
+enum trace_stack_flag {
+	/* The words are return addresses, innermost first, found along frame pointers; reg holds no
+	 * more than rbp, rsp and rip, and the bitmap is all ones. */
+	TRACE_STACK_CHAIN = 1u << 0,
+};
 struct trace_stack {
-	struct trace_record rec; /* flags: 1 = frame pointers are proven */
+	struct trace_record rec; /* flags: enum trace_stack_flag */
 	uint64_t id;		 /* never 0 */
 	uint64_t reg
 		[18]; /* DWARF x86-64 numbering: rax rdx rcx rbx rsi rdi rbp rsp r8-r15 rip; [17] 0 */
@@ -316,6 +321,25 @@ struct trace_process {
 	uint32_t what;
 	uint32_t len; /* bytes of text that follow, padded to 8 */
 	uint32_t spare;
+};
+
+/* Witnesses: rows of witness.def. */
+enum trace_witness_id {
+#define WITNESS(id, number, what, arguments, function) TRACE_WITNESS_##id = number,
+#include "core/trace/witness.def"
+#undef WITNESS
+};
+struct trace_witness {
+	struct trace_record rec;
+	uint64_t t_ns;
+	uint64_t stack;
+	uint64_t task;	 /* address of the goroutine that entered it */
+	uint64_t goid;	 /* its number, 0 when this Go's layout is not known */
+	uint64_t arg[2]; /* as many as the row keeps, the others 0 */
+	uint32_t conn, tid;
+	uint16_t witness; /* enum trace_witness_id */
+	uint16_t spare;
+	uint32_t spare2;
 };
 
 struct trace_coverage {

@@ -80,7 +80,14 @@ extern const struct call_row call_table[CALL_COUNT];
 /* The row of a system call number, CALL_COUNT when there is none. For syscall() and the Go door. */
 unsigned call_from_nr(long nr);
 
-/* One intercepted call. The door fills id and arg, then ret. The rest is the engine's. */
+/* Where the application is, for doors that run the engine on another stack than the caller's. */
+struct call_place {
+	uint64_t sp, bp, ip; /* of the caller, at the call */
+	uint64_t task;	     /* address of its goroutine, 0: none */
+	uint64_t goid;	     /* its number, 0 unknown */
+};
+
+/* One intercepted call. The door fills id, arg and place, then ret. The rest is the engine's. */
 struct call {
 	uint16_t id;
 	uint16_t flags;	   /* the engine's */
@@ -90,6 +97,9 @@ struct call {
 	uint64_t arg[6];
 	int64_t ret;	/* the kernel's answer: value or -errno */
 	uint64_t token; /* the engine's: which entry of the connection this was */
+	/* NULL: the engine runs on the caller's stack. Else frame pointers are proven from there on;
+	 * readable in engine_enter and engine_exit. */
+	const struct call_place *place;
 };
 
 /* ---- the fast test ---- */
@@ -168,6 +178,15 @@ void engine_end(int status);
 
 void engine_enter(struct call *c);
 void engine_exit(struct call *c);
+
+/* A witness was entered at that place (place->task is its goroutine): recorded, with its stack, when
+ * the goroutine read the head of an attempt that waits for its answer, or whose connection it took
+ * over.  id: enum trace_witness_id; arg: as many as its row keeps. */
+void engine_witness(unsigned id, const struct call_place *place, const uint64_t arg[2]);
+
+/* Is there an attempt anywhere that a witness could belong to?  One load: doors ask before they leave
+ * the caller's stack. */
+extern uint32_t engine_attempts;
 
 /* In the child of a fork, before anything else runs there (also noticed by itself at the next enter). */
 void engine_forked(void);
