@@ -262,31 +262,58 @@ static bool has_var(char *const *envp, const char *var)
 
 enum {
 	PAGE = 4096,
+	STRING_MAX = 32 * PAGE, /* the kernel takes no longer ones */
 };
 
-/* Is there memory at p, up to the next NUL?  Asks the kernel to take it for a name in no folder, a
- * call that every filter allows which lets a program start; reading memory from afar is none. */
-static bool can_read(const void *p)
+/* Pages known to be there, one behind the other: [from, to). */
+struct pages {
+	uintptr_t from, to;
+};
+
+/* Is the page of p there?  Asks the kernel to take its first bytes for a set of signals, to be used in
+ * no known way: nothing changes, and it is a call every libc makes when it starts a program. */
+static bool has_page(struct pages *known, const void *p)
 {
-	return sys_3(SYS_faccessat, -1, (long)p, 0) != -EFAULT;
+	uintptr_t page = (uintptr_t)p & ~(uintptr_t)(PAGE - 1);
+
+	if (page - known->from < known->to - known->from)
+		return true;
+	/* Not the very first: at address 0 there would be no set. */
+	if (sys_4(SYS_rt_sigprocmask, -1, (long)page + 8, 0, 8) == -EFAULT)
+		return false;
+	if (page != known->to)
+		known->from = page;
+	known->to = page + PAGE;
+	return true;
+}
+
+static bool has_string(struct pages *known, const char *p)
+{
+	for (size_t i = 0; i < STRING_MAX; i++) {
+		if ((!i || (uintptr_t)(p + i) % PAGE == 0) && !has_page(known, p + i))
+			return false;
+		if (!p[i])
+			return true;
+	}
+	return false;
 }
 
 /* Can the list and its strings be read?  The program may hand on addresses that are none, and shall
- * get its EFAULT from the kernel.  An address ends with a NUL, so a page of the list is asked once. */
+ * get its EFAULT from the kernel. */
 static bool is_readable(char *const *envp)
 {
-	bool fresh = true;
+	struct pages list = {0}, strings = {0};
 
 	if (!envp || engine.quiet)
 		return true;
 	for (;; envp++) {
-		if ((fresh || (uintptr_t)envp % PAGE < sizeof(*envp)) && !can_read(envp))
+		/* An entry may lie across the end of a page. */
+		if (!has_page(&list, envp) || !has_page(&list, (const char *)(envp + 1) - 1))
 			return false;
 		if (!*envp)
 			return true;
-		if (!can_read(*envp))
+		if (!has_string(&strings, *envp))
 			return false;
-		fresh = false;
 	}
 }
 

@@ -4,11 +4,13 @@
  * is the next definition's work.
  *
  * (1) In a process of its own the completed environment lives in a mapping, released when exec fails.
- *     A vfork child borrows its parent's memory, and a mapping made there would stay behind, so it
- *     uses the stack, as libc's own exec functions do for their paths and arguments.  These functions
- *     are therefore the exception to the stack budget.
+ *     A vfork child borrows its parent's memory, and a mapping made there stays behind, so it uses the
+ *     stack, as libc's own exec functions do for their paths and arguments.  These functions are
+ *     therefore the exception to the stack budget.  What is too large for that goes into a mapping
+ *     that the next child of the same thread uses again.
  * (2) execl and kin collect their arguments on the stack, like libc's own.
  */
+#include "shim/engine/clock.h"
 #include "shim/engine/state.h"
 #include "shim/engine/sys.h"
 #include "shim/libc/door.h"
@@ -84,24 +86,72 @@ enum {
 	EXEC_STACK = 16384, /* a vfork child takes no more of its parent's stack than this */
 };
 
+/* Mappings that vfork children left behind.  The thread that made the child goes on when that has the
+ * memory no longer, and no earlier: what is kept under its id is free whenever it is asked for. */
+static struct exec_kept {
+	uint32_t thread; /* whose, 0: free */
+	size_t size;
+	void *room;
+} exec_kept[64];
+
+static struct exec_kept *exec_find_kept(void)
+{
+	uint32_t thread = clock_thread();
+
+	for (size_t i = 0; i < CORE_ARRAY_LEN(exec_kept); i++) {
+		struct exec_kept *k = &exec_kept[i];
+		uint32_t none = 0;
+
+		if (__atomic_load_n(&k->thread, __ATOMIC_ACQUIRE) == thread ||
+		    __atomic_compare_exchange_n(&k->thread, &none, thread, false, __ATOMIC_ACQ_REL,
+						__ATOMIC_ACQUIRE))
+			return k;
+	}
+	return NULL;
+}
+
+static void *exec_map(size_t size)
+{
+	void *room = sys_mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1);
+
+	return sys_mmap_failed(room) ? NULL : room;
+}
+
+/* Room in borrowed memory; NULL when there is none. */
+static void *exec_borrow(size_t size)
+{
+	struct exec_kept *k = exec_find_kept();
+
+	if (!k)
+		return exec_map(size);
+	if (k->size >= size)
+		return k->room;
+	if (k->size)
+		sys_munmap(k->room, k->size);
+	k->room = exec_map(size);
+	k->size = k->room ? size : 0;
+	return k->room;
+}
+
 static long exec_run(const struct exec *x)
 {
 	size_t lack = libc_environ_lack(x->envp);
+	bool borrows = lack && engine_is_stranger();
+	void *room;
 
 	engine_exec(x->path);
 	if (!lack)
 		return exec_next(x, x->envp, false);
-	if (lack <= EXEC_STACK && engine_is_stranger())
+	if (lack <= EXEC_STACK && borrows)
 		return exec_next(x, libc_environ_copy(x->envp, __builtin_alloca(lack)), true);
-
-	void *room = sys_mmap(NULL, lack, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1);
-
-	if (sys_mmap_failed(room))
+	room = borrows ? exec_borrow(lack) : exec_map(lack);
+	if (!room)
 		return exec_next(x, x->envp, false);
 
 	long ret = exec_next(x, libc_environ_copy(x->envp, room), true);
 
-	sys_munmap(room, lack);
+	if (!borrows)
+		sys_munmap(room, lack);
 	return ret;
 }
 
@@ -238,12 +288,9 @@ static int spawn_run(__typeof__(&posix_spawn) next, pid_t *pid, const char *path
 		     const void *actions, const void *attr, char *const *argv, char *const *envp)
 {
 	size_t lack = libc_environ_lack(envp);
-	void *room = NULL;
+	void *room = lack ? exec_map(lack) : NULL;
 
-	if (lack)
-		room = sys_mmap(NULL, lack, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS,
-				-1);
-	if (!lack || sys_mmap_failed(room))
+	if (!room)
 		return next(pid, path, actions, attr, argv, envp);
 
 	int err = next(pid, path, actions, attr, argv, libc_environ_copy(envp, room));

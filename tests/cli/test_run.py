@@ -6,6 +6,7 @@ import contextlib
 import os
 import pty
 import resource
+import select
 import shutil
 import signal
 import subprocess
@@ -306,8 +307,18 @@ class Signals(Folder):
         def line():
             text = b""
             while not text.endswith(b"\n"):
+                if not select.select([master], [], [], harness.IO_TIMEOUT)[0]:
+                    self.fail("no whole line came: %r" % text)
                 text += os.read(master, 1)
             return text.replace(b"\r", b"").replace(b"^C", b"")
+
+        ended = []
+
+        def reaped(how):
+            one, status = os.waitpid(pid, how)
+            if one:
+                ended.append(os.waitstatus_to_exitcode(status))
+            return ended
 
         try:
             self.assertEqual(line(), b"ready\n")
@@ -318,10 +329,14 @@ class Signals(Folder):
             self.assertEqual(line(), b"SIGUSR1\n")
             os.kill(pid, signal.SIGUSR2)
             self.assertEqual(line(), b"SIGUSR2\n")
+            status = wait_for(lambda: reaped(os.WNOHANG), "the launcher ended")
         finally:
-            status = os.waitpid(pid, 0)[1]
+            if not ended:
+                for one in reversed(harness.descendants(pid)):
+                    os.kill(one, signal.SIGKILL)
+                reaped(0)
             lines.close()
-        self.assertEqual(os.waitstatus_to_exitcode(status), 0)
+        self.assertEqual(status, [0])
 
     def test_stopping_and_continuing_takes_the_command_along(self):
         p = self.start("--", PYTHON, "-c", NAMES_SIGNALS, preexec_fn=lambda: os.setpgid(0, 0))

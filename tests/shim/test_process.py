@@ -142,6 +142,28 @@ class Exec(LifeCase):
         done = programs.run(program, env=programs.environment(LIB, SHAKEDOWN_TRACE=self.trace))
         self.assertEqual((done.returncode, done.stdout), (0, "the same mappings\n"), done.stderr)
 
+    def large(self, *args, wrap=()):
+        program = programs.build("exec_large.c", cc=self.cc, name="exec_large-" + self.cc)
+        done = programs.run(*wrap, program, *args, cwd=self.dir,
+                            env=programs.environment(LIB, SHAKEDOWN_TRACE=self.trace))
+        self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
+        return done.stdout
+
+    def test_a_thousand_vfork_children_with_many_variables_leave_nothing_in_their_parent(self):
+        self.assertEqual(self.large("leave"), "the same mappings\n")
+
+    def test_a_list_of_variables_that_is_not_there_is_the_kernels_to_refuse(self):
+        self.assertEqual(self.large("broken"), "EFAULT\n")
+
+    def test_an_exec_asks_the_kernel_little_however_many_the_variables(self):
+        """Sixty kilobytes of strings, thirty of list: not a call for each of the 4,000."""
+        log = os.path.join(self.dir, "calls")
+        self.large("become", wrap=["strace", "-E", "LD_PRELOAD=" + LIB, "-o", log])
+        with open(log, encoding="utf-8") as lines:
+            calls = [line for line in lines]
+        at = [i for i, line in enumerate(calls) if line.startswith("execve(")]
+        self.assertLess(at[1], 400, "calls before the second image")
+
     def preload_after(self, asked):
         lines = self.run_life("preload", asked).splitlines()
         self.assertEqual(lines[0], " mapped 1")
