@@ -31,6 +31,16 @@ static const struct {
 #undef COVERAGE_REASON
 };
 
+enum trace_coverage_state trace_coverage_of(const struct trace_header *h, uint64_t *ret_reasons)
+{
+	uint32_t state = h->coverage <= TRACE_BLIND ? h->coverage : TRACE_BLIND;
+	bool mostly = h->tls_connections && h->tls_connections >= h->opened - h->opened / 2;
+
+	if (ret_reasons)
+		*ret_reasons = h->coverage_reasons | (mostly ? TRACE_REASON_TLS : 0);
+	return mostly && state == TRACE_FULL ? TRACE_PARTIAL : (enum trace_coverage_state)state;
+}
+
 const char *trace_reason_name(uint64_t one_bit)
 {
 	for (size_t i = 0; i < CORE_ARRAY_LEN(reasons); i++)

@@ -57,6 +57,10 @@ const struct trace_module *trace_module_at(const void *file, size_t len, uint32_
 const struct trace_route *trace_route_at(const void *file, size_t len, uint32_t i);
 const struct trace_connection *trace_connection_at(const void *file, size_t len, uint32_t i);
 
+/* What the process as a whole was: its own coverage, made worse to partial (TLS) where at least as many
+ * of its connections were TLS as were not.  Fewer spoil only themselves.  ret_reasons may be NULL. */
+enum trace_coverage_state trace_coverage_of(const struct trace_header *h, uint64_t *ret_reasons);
+
 const char *trace_kind_name(unsigned kind);
 const char *trace_reason_text(uint64_t one_bit);
 const char *trace_reason_name(uint64_t one_bit);

@@ -132,8 +132,8 @@ struct trace_header { /* within one page */
 		uint64_t populated; /* bytes that may be stored to */
 		uint64_t stuck; /* writer's: 1 + offset of the record that forbade reuse, 0 none */
 	} half[2];
-	uint32_t growing; /* writer's try-lock: populating or switching halves */
-	uint32_t spare;
+	uint32_t growing;	  /* writer's try-lock: populating or switching halves */
+	uint32_t tls_connections; /* those of opened, in role server, that began with TLS */
 	/* Set once: the names of the calls, in the order of the numbers in `call` fields, each ended by
 	 * a newline.  Numbers change between versions of the library, names do not. */
 	char call_names[2048];

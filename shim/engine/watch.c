@@ -411,6 +411,14 @@ static void stray(struct watch *w, const struct phase_event *e)
 	turn(w, e, e->off + WATCH_STRAY, RUN_TEXT);
 }
 
+/* One client that speaks TLS to a plain port says nothing about the others. */
+static void encrypted(struct watch *w)
+{
+	record_cover(w->c, w->data.fd, TRACE_REASON_TLS);
+	if (recorder_header)
+		__atomic_fetch_add(&recorder_header->tls_connections, 1, __ATOMIC_RELAXED);
+}
+
 static void set_aside(struct watch *w, const struct phase_event *e)
 {
 	struct conn *c = w->c;
@@ -426,7 +434,7 @@ static void set_aside(struct watch *w, const struct phase_event *e)
 	if (c->machine.role != ROLE_SERVER)
 		return;
 	if (e->foreign == PHASE_FOREIGN_TLS)
-		recorder_cover(0, TRACE_PARTIAL, TRACE_REASON_TLS);
+		encrypted(w);
 	else if (e->foreign == PHASE_FOREIGN_HTTP2)
 		recorder_cover(0, TRACE_PARTIAL, TRACE_REASON_HTTP2);
 }

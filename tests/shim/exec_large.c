@@ -53,8 +53,9 @@ static int leave(void)
 
 static int broken(void)
 {
-	char *end = (char *)mmap(NULL, 2 * PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS,
-				 -1, 0) + PAGE;
+	char *end = (char *)mmap(NULL, 2 * PAGE, PROT_READ | PROT_WRITE,
+				 MAP_PRIVATE | MAP_ANONYMOUS, -1, 0) +
+		    PAGE;
 	char *list[3] = {"A=b", NULL, NULL};
 	int ok = 1;
 

@@ -1,9 +1,12 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """What of the bytes is recorded, and what is not."""
 
+import json
 import random
+import socket
 import unittest
 
+import harness
 import tracefile
 from engine import PLAIN, REQUEST, EngineCase, client_frame, read_all, until_end
 
@@ -392,6 +395,72 @@ class Secrets(EngineCase):
         t = self.end()
         self.assertEqual(t.stream(t.conns()[0], tracefile.RX), self.REQUEST)
         self.assertIn(b"topsecret4", self.raw())
+
+
+HELLO = b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + bytes(32)
+
+
+class Reported(EngineCase):
+    """What becomes of such bytes in the report."""
+
+    def report(self):
+        self.end()
+        (process,) = harness.report(self.trace)["processes"]
+        return process
+
+    @staticmethod
+    def exchanges(trace):
+        said = harness.shakedown("report", trace, "--all", "--format", "json").stdout
+        return [(x["path"], x["status"]) for x in harness.exchanges(json.loads(said))]
+
+    def serve(self, *requests, **env):
+        """One connection for each."""
+        self.start("for i in range(%d):\n    " % len(requests) + ONE + "    d = c.recv(999)\n"
+                   "    c.sendall(SWITCH if d[:1] == b'G' else b'what?')\n    c.close()\n", **env)
+        for one in requests:
+            with self.connect() as c:
+                c.sendall(one)
+                until_end(c)
+        return self.report()
+
+    def test_one_stray_tls_hello_spoils_its_own_connection_only(self):
+        process = self.serve(REQUEST, HELLO, REQUEST, REQUEST)
+        self.assertEqual((process["coverage"], process["coverage_reason"]), ("full", None))
+        self.assertEqual((process["counts"]["tls_connections"], process["counts"]["connections"]),
+                         (1, 4))
+        self.assertEqual(process["findings"], [])
+        self.assertIn("1 of 4 connections were TLS", harness.shakedown("report", self.trace).stdout)
+
+    def test_a_server_that_speaks_tls_is_watched_in_part(self):
+        process = self.serve(HELLO, REQUEST, HELLO)
+        self.assertEqual(process["coverage"], "partial")
+        self.assertTrue(process["coverage_reason"].startswith("tls: "))
+
+    def test_frames_left_behind_a_refusal_are_no_exchange_of_their_own(self):
+        frames = client_frame(1, b"hello") + client_frame(8, b"\3\xe8")
+        for early in (True, False):
+            with self.subTest(early=early):
+                self.start(ONE + "head(c)\nc.sendall(REFUSE)\nc.recv(999)\nc.close()\n", SHAKEDOWN_ALL="1",
+                           SHAKEDOWN_TRACE=self.trace + str(early))
+                c = self.connect()
+                c.sendall(REQUEST + frames if early else REQUEST)
+                if not early:
+                    read_all(c, 45)
+                    c.sendall(frames)
+                c.shutdown(socket.SHUT_WR)
+                until_end(c)
+                self.child.wait()
+                self.assertEqual(self.exchanges(self.trace + str(early)), [("/ws", 403)])
+
+    def test_a_next_request_behind_a_refusal_is_an_exchange_of_its_own(self):
+        self.start(ONE + "head(c)\nc.sendall(REFUSE)\nhead(c)\nc.sendall(OK)\nc.close()\n", SHAKEDOWN_ALL="1")
+        c = self.connect()
+        c.sendall(REQUEST)
+        read_all(c, 45)
+        c.sendall(PLAIN)
+        until_end(c)
+        self.end()
+        self.assertEqual(self.exchanges(self.trace), [("/ws", 403), ("/plain", 200)])
 
 
 if __name__ == "__main__":

@@ -533,20 +533,22 @@ static void find_process_findings(struct image *img)
 	const struct trace_header *h = img->header;
 	const struct finding_info *info = finding_info(FINDING_OBSERVER_BLIND);
 	struct finding *f = &img->finding[0];
+	uint64_t reasons;
+	enum trace_coverage_state state = trace_coverage_of(h, &reasons);
 	size_t n;
 
-	if (h->coverage == TRACE_FULL)
+	if (state == TRACE_FULL)
 		return;
 	img->findings = 1;
 	f->id = FINDING_OBSERVER_BLIND;
 	f->severity = info->severity;
 	f->primary = true;
-	f->sub = h->coverage == TRACE_BLIND ? "blind" : "partial";
+	f->sub = state == TRACE_BLIND ? "blind" : "partial";
 	f->blame_event = MODEL_NONE;
 	f->blame_reason = "about the observation, not about the server";
 	n = (size_t)snprintf(f->message, sizeof(f->message), "coverage is %s:", f->sub);
 	for (uint64_t bit = 1; bit && n < sizeof(f->message); bit <<= 1) {
-		if (h->coverage_reasons & bit)
+		if (reasons & bit)
 			n += (size_t)snprintf(f->message + n, sizeof(f->message) - n, " %s;",
 					      trace_reason_text(bit));
 	}

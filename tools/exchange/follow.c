@@ -419,6 +419,15 @@ static void finish_exchange(struct follow *f, struct draft *d, struct exchange *
 	}
 }
 
+/* Frames the client sent before it knew that it was refused: they belong to that attempt, and are no
+ * request, unless the server took them for one and answered. */
+static bool is_left_over(const struct exchange *x, const struct exchange *before)
+{
+	return before->attempt && before->final && before->t_switched == 0 && !x->answers &&
+	       x->req_head_end == MODEL_NO_OFF && x->request_bytes.n &&
+	       !http_is_token(x->request_bytes.p[0]);
+}
+
 static void finish(struct follow *f)
 {
 	struct connection *c = f->c;
@@ -431,6 +440,11 @@ static void finish(struct follow *f)
 		finish_exchange(f, &work.draft[i], &c->exchange[i]);
 		c->exchange[i].ev_end =
 			i + 1 < c->exchanges ? work.draft[i + 1].x.ev_start + 1 : c->events;
+	}
+	if (c->exchanges > 1 &&
+	    is_left_over(&c->exchange[c->exchanges - 1], &c->exchange[c->exchanges - 2])) {
+		c->exchanges--;
+		c->exchange[c->exchanges - 1].ev_end = c->events;
 	}
 }
 

@@ -60,12 +60,13 @@ static json_t *reason_of(const struct trace_header *h)
 	size_t n = 0;
 	FILE *to = open_memstream(&text, &n);
 	json_t *ret;
-	uint64_t bit;
+	uint64_t bit, reasons;
 
 	if (!to)
 		return json_null();
+	(void)trace_coverage_of(h, &reasons);
 	for (bit = 1; bit; bit <<= 1)
-		if (h->coverage_reasons & bit)
+		if (reasons & bit)
 			fprintf(to, "%s%s: %s", ftell(to) ? "; " : "", trace_reason_name(bit),
 				trace_reason_text(bit));
 	if (h->note[0])
@@ -166,6 +167,7 @@ static json_t *counts_object(struct json *j, const struct image *img)
 	json_object_set_new(o, "attempts", json_integer((json_int_t)h->attempts));
 	json_object_set_new(o, "h2c_offers", json_integer((json_int_t)h->h2c_offers));
 	json_object_set_new(o, "calls", json_integer((json_int_t)h->calls));
+	json_object_set_new(o, "tls_connections", json_integer(h->tls_connections));
 	json_object_set_new(o, "discarded_records", json_integer((json_int_t)h->discarded_records));
 	json_object_set_new(o, "truncated", json_boolean(img->len < h->file_size));
 	json_object_set_new(o, "outcomes", outcomes);
@@ -186,7 +188,7 @@ static void put_process(struct json *j, const struct image *img)
 	memset(j->outcome, 0, sizeof(j->outcome));
 	fprintf(j->out, "{\"pid\":%u", h->pid);
 	put_member(j->out, "exe", fixed_text(h->exe, sizeof(h->exe)));
-	put_member(j->out, "coverage", json_string(coverage_name(h->coverage)));
+	put_member(j->out, "coverage", json_string(coverage_name(trace_coverage_of(h, NULL))));
 	put_member(j->out, "coverage_reason", reason_of(h));
 	put_member(j->out, "doors", doors_array(h->doors));
 	put_member(j->out, "alive", json_boolean(img->process.alive));

@@ -210,11 +210,21 @@ static void write_routes(struct text *t)
 
 static void write_reasons(struct text *t, const struct trace_header *h)
 {
-	uint64_t bit;
+	uint64_t bit, reasons;
 
+	(void)trace_coverage_of(h, &reasons);
 	for (bit = 1; bit; bit <<= 1)
-		if (h->coverage_reasons & bit)
+		if (reasons & bit)
 			page_paragraph(&t->page, "", INK_YELLOW, trace_reason_text(bit));
+	if (h->tls_connections) {
+		char some[96], all[48];
+
+		page_count(all, h->opened > h->tls_connections ? h->opened : h->tls_connections,
+			   "connection was", "connections were");
+		snprintf(some, sizeof(some), "%" PRIu32 " of %s TLS: nothing inside is judged",
+			 h->tls_connections, all);
+		page_paragraph(&t->page, "", INK_YELLOW, some);
+	}
 	if (h->note[0]) {
 		char note[sizeof(h->note) + 1];
 
@@ -258,7 +268,7 @@ static void write_process(struct text *t, const struct image *img)
 {
 	static const char *const states[] = {"full", "partial", "BLIND"};
 	const struct trace_header *h = img->header;
-	unsigned state = h->coverage <= TRACE_BLIND ? h->coverage : TRACE_BLIND;
+	unsigned state = trace_coverage_of(h, NULL);
 	char exe[sizeof(h->exe) + 1], connections[48], attempts[48];
 	const char *slash;
 

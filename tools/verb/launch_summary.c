@@ -26,6 +26,7 @@ struct tally {
 	uint32_t severity[SEVERITIES];
 	uint32_t coverage; /* the worst enum trace_coverage_state */
 	uint64_t reasons;
+	uint64_t tls, connections;
 	uint64_t lost;
 };
 
@@ -60,10 +61,15 @@ static void count_image(struct tally *t, const struct image *img, const struct f
 	const struct trace_header *h = img->header;
 
 	t->sum->traces++;
-	t->sum->all_blind &= h->coverage == TRACE_BLIND;
-	if (h->coverage > t->coverage)
-		t->coverage = h->coverage;
-	t->reasons |= h->coverage_reasons;
+	uint64_t reasons;
+	enum trace_coverage_state state = trace_coverage_of(h, &reasons);
+
+	t->sum->all_blind &= state == TRACE_BLIND;
+	if (state > t->coverage)
+		t->coverage = state;
+	t->reasons |= reasons;
+	t->tls += h->tls_connections;
+	t->connections += h->opened;
 	t->lost += h->lost_events;
 	for (uint32_t i = 0; i < img->process.connections; i++)
 		count_connection(t, &img->process, &img->process.connection[i], o);
@@ -136,6 +142,9 @@ static void say_coverage(const struct tally *t)
 		if (why)
 			add(&line, "; %s", why);
 	}
+	if (t->tls)
+		add(&line, "; %" PRIu64 " of %" PRIu64 " connections TLS", t->tls,
+		    t->connections > t->tls ? t->connections : t->tls);
 	if (t->lost)
 		add(&line, "; %" PRIu64 " events lost", t->lost);
 	complain("%s", line.p);
