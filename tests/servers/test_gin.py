@@ -1,0 +1,149 @@
+# SPDX-License-Identifier: BSD-2-Clause
+#
+# Gin: middleware that reads the body, answers early, refuses, or hides Hijack; each route beside the
+# healthy one, with the current gin and with Debian's 1.8, dynamic and static and stripped.
+
+import unittest
+
+import golang
+from harness import ServerCase, assert_healthy, assert_primary, free_port, handshake_bytes
+
+SOON = ("--never-answered", "300ms", "--close-wait", "300ms")
+
+
+class GinCase:
+    """The tests of one build; subclasses say which."""
+
+    which, shape = "newest", "static"
+
+    @classmethod
+    def setUpClass(cls):
+        app = golang.build("gin", "gin", cls.which, cls.shape)
+        cls.server = cls.serve([app, "127.0.0.1:{port}"], free_port(), shim=golang.door(cls.shape))
+
+    def assert_blamed(self, exchange, finding, function):
+        found = next(f for f in exchange["findings"] if f["id"] == finding)
+        blame = found["blame"] or {}
+        self.assertEqual(blame.get("function"), "main." + function, found)
+        self.assertTrue(blame["file"].endswith("/main.go"), blame)
+        self.assertGreater(blame["line"], 0)
+
+    def spoiled(self, path, finding, function, *headers, **options):
+        with self.server.client() as client:
+            client.send(handshake_bytes(path, headers))
+            client.recv_head()
+            exchange = assert_primary(self.server.trace, path, finding, **options)
+        self.assert_blamed(exchange, finding, function)
+        return exchange
+
+    def test_an_echo_server_is_healthy(self):
+        with self.server.client() as client:
+            client.ws_open("/ws")
+            client.echo(b"over")
+            client.ws_close()
+            client.finish()
+        assert_healthy(self.server.trace, "/ws")
+
+    def test_a_request_without_a_body_may_be_read_to_its_end(self):
+        with self.server.client() as client:
+            client.ws_open("/body/ws?none")
+            client.echo(b"over")
+            client.ws_close()
+            client.finish()
+        assert_healthy(self.server.trace, "/body/ws?none")
+
+    def test_middleware_that_waits_for_a_body_is_named(self):
+        with self.server.client() as client:
+            client.send(handshake_bytes("/body/ws?late", [("Content-Length", "5")]))
+            exchange = assert_primary(self.server.trace, "/body/ws?late", "premature-body-read",
+                                      *SOON)
+            self.assertIn("never-answered", [f["id"] for f in exchange["findings"]])
+        self.assert_blamed(exchange, "premature-body-read", "logBody")
+
+    def test_middleware_that_waits_for_the_end_of_a_chunked_body_is_named(self):
+        with self.server.client() as client:
+            client.send(handshake_bytes("/body/ws?chunked", [("Transfer-Encoding", "chunked")])
+                        + b"5\r\nhello\r\n")
+            exchange = assert_primary(self.server.trace, "/body/ws?chunked",
+                                      "premature-body-read", *SOON)
+        self.assert_blamed(exchange, "premature-body-read", "logBody")
+
+    def test_who_took_a_body_that_came_with_the_head_is_named(self):
+        with self.server.client() as client:
+            client.send(handshake_bytes("/body/ws?with", [("Content-Length", "5")]) + b"hello")
+            self.assertEqual(client.recv_head().status, 101)
+            exchange = assert_primary(self.server.trace, "/body/ws?with",
+                                      ("premature-body-read", "body-on-upgrade"))
+        witnesses = [e for e in exchange["events"] if e.get("kind") == "witness"]
+        self.assertTrue(any("(*body).Read" in e.get("function", "") for e in witnesses), witnesses)
+
+    def test_an_answer_in_json_before_the_upgrade(self):
+        self.spoiled("/json/ws", self.early, "greetEarly")
+
+    def test_an_answer_in_text_before_the_upgrade(self):
+        self.spoiled("/string/ws", self.early, "sayEarly")
+
+    def test_a_flush_before_the_upgrade(self):
+        self.spoiled("/flush/ws", "response-before-101", "flushEarly")
+
+    def test_a_refusal_with_a_status_alone(self):
+        self.spoiled("/token/ws", "upgrade-rejected", "requireToken", status=401)
+
+    def test_a_refusal_in_json(self):
+        self.spoiled("/member/ws", "upgrade-rejected", "requireMember", status=403)
+
+    def test_a_writer_that_hides_hijack(self):
+        self.spoiled("/hidden/ws", "upgrade-failed-5xx", "upgradeHidden", status=500)
+
+    def test_a_field_lost_on_the_way_to_the_handler(self):
+        with self.server.client() as client:
+            client.send(handshake_bytes("/lost/ws"))
+            client.recv_head()
+            assert_primary(self.server.trace, "/lost/ws", "field-lost-in-process", status=400)
+
+    def test_a_missing_field_is_explained(self):
+        with self.server.client() as client:
+            client.send(handshake_bytes("/ws?nokey", without=("Sec-WebSocket-Key",)))
+            client.recv_head()
+            assert_primary(self.server.trace, "/ws?nokey", "req-malformed", status=400)
+
+    def test_a_wrong_version_is_explained(self):
+        with self.server.client() as client:
+            client.send(handshake_bytes("/ws?v", version="12"))
+            client.recv_head()
+            assert_primary(self.server.trace, "/ws?v", "version-negotiation")
+
+    def test_http_written_on_an_upgraded_connection(self):
+        with self.server.client() as client:
+            client.send(handshake_bytes("/after/ws"))
+            client.recv_until_close()
+            exchange = assert_primary(self.server.trace, "/after/ws", "http-after-101")
+        self.assert_blamed(exchange, "http-after-101", "answerAfterwards")
+
+    def test_a_handler_that_forgets_to_close(self):
+        with self.server.client() as client:
+            client.ws_open("/forget/ws")
+            client.ws_close()
+            client.finish()
+            assert_primary(self.server.trace, "/forget/ws", ("close-wait-held",
+                                                             "close-not-answered"), *SOON)
+
+
+class GinCurrentCgo(GinCase, ServerCase):
+    shape, early = "cgo", "upgrade-ignored-2xx"
+
+
+class GinCurrentStripped(GinCase, ServerCase):
+    shape, early = "stripped", "upgrade-ignored-2xx"
+
+
+class GinDebianCgo(GinCase, ServerCase):
+    which, shape, early = "debian", "cgo", "response-before-101"
+
+
+class GinDebianStripped(GinCase, ServerCase):
+    which, shape, early = "debian", "stripped", "response-before-101"
+
+
+if __name__ == "__main__":
+    unittest.main()
