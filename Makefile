@@ -48,7 +48,7 @@ GUEST  := $(BASE) $(WARN) -DSHAKEDOWN_GUEST -ffreestanding -mgeneral-regs-only -
 	  -fvisibility=hidden -fasynchronous-unwind-tables -fno-common -ffunction-sections -fdata-sections \
 	  -fstack-usage
 GUEST_LD := -shared -nostdlib -Wl,-z,defs -Wl,--gc-sections -Wl,-z,relro -Wl,-z,now -Wl,-z,noexecstack \
-	  -Wl,--build-id -Wl,--hash-style=both
+	  -Wl,--build-id -Wl,--hash-style=both -Wl,-e,static_entry
 HOST   := $(BASE) $(WARN) $(SAN)
 HOST_LD := $(SAN)
 HOST_LIBS := -ldw -lelf -ljansson
@@ -57,10 +57,10 @@ HOST_LIBS := -ldw -lelf -ljansson
 
 # model.c, finding and target are judged later, by the tools.
 GUEST_SRC := $(wildcard core/mem.c core/http/*.c core/websocket/*.c core/exchange/phase*.c core/trace/append.c \
-	     core/trace/mask*.c shim/engine/*.c shim/libc/*.c)
-GUEST_ASM := $(wildcard shim/engine/*.S shim/libc/*.S)
+	     core/trace/mask*.c shim/engine/*.c shim/libc/*.c shim/static/*.c)
+GUEST_ASM := $(wildcard shim/engine/*.S shim/libc/*.S shim/static/*.S)
 CORE_SRC  := $(filter-out core/mem.c,$(wildcard core/*.c core/*/*.c))
-TOOL_SRC  := $(filter-out tools/main.c,$(wildcard tools/*.c tools/*/*.c))
+TOOL_SRC  := $(filter-out tools/main.c,$(wildcard tools/*.c tools/*/*.c shim/launch/*.c))
 
 GUEST_OBJ := $(GUEST_SRC:%.c=$(B)/guest/%.o) $(GUEST_ASM:%.S=$(B)/guest/%.o)
 CORE_OBJ  := $(CORE_SRC:%.c=$(B)/host/%.o)

@@ -12,7 +12,9 @@ enum {
 	ELF_PT_LOAD = 1,
 	ELF_PT_DYNAMIC = 2,
 	ELF_PT_INTERP = 3,
+	ELF_PF_X = 1,
 	ELF_PF_W = 2,
+	ELF_PF_R = 4,
 	ELF_SHT_SYMTAB = 2,
 };
 

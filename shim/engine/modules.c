@@ -198,9 +198,10 @@ static void add_row(const struct mapping *m)
 	__atomic_store_n(&h->modules, n + 1, __ATOMIC_RELEASE);
 }
 
-static __attribute__((noinline)) void take_line(const char *text, struct ranges *l)
+static __attribute__((noinline)) void take_line(const char *text, void *arg)
 {
 	static struct mapping m; /* under the try-lock */
+	struct ranges *l = arg;
 
 	if (!parse_line(text, &m))
 		return;
@@ -217,7 +218,8 @@ static __attribute__((noinline)) void take_line(const char *text, struct ranges 
 		l->r[l->count++] = (struct range){m.start, m.end};
 }
 
-static __attribute__((noinline)) void read_maps(int fd, struct ranges *l)
+static __attribute__((noinline)) void read_maps(int fd, void (*take)(const char *, void *),
+						void *arg)
 {
 	static size_t have, from; /* under the try-lock */
 	long n;
@@ -230,7 +232,7 @@ static __attribute__((noinline)) void read_maps(int fd, struct ranges *l)
 			if (buffer[i] != '\n')
 				continue;
 			buffer[i] = '\0';
-			take_line(buffer + from, l);
+			take(buffer + from, arg);
 			from = i + 1;
 		}
 		if (!from && have == sizeof(buffer) - 1) /* no path is that long */
@@ -260,7 +262,7 @@ bool modules_refresh(uint64_t now)
 	next->count = 0;
 	fd = sys_open("/proc/self/maps", O_RDONLY | O_CLOEXEC, 0);
 	if (fd >= 0) {
-		read_maps(fd, next);
+		read_maps(fd, take_line, next);
 		sys_close(fd);
 		changed = !same(next, &lists[current]);
 		__atomic_store_n(&current, ~current & 1, __ATOMIC_RELEASE);
@@ -268,4 +270,41 @@ bool modules_refresh(uint64_t now)
 	read_at = now;
 	__atomic_store_n(&busy, 0, __ATOMIC_RELEASE);
 	return changed;
+}
+
+/* ---- one path ---- */
+
+struct search {
+	uint64_t addr;
+	char *ret;
+	size_t size;
+	bool found;
+};
+
+static void match_line(const char *text, void *arg)
+{
+	struct search *s = arg;
+	struct mapping m;
+
+	if (!parse_line(text, &m) || s->addr < m.start || s->addr >= m.end || m.path[0] != '/' ||
+	    line_length(m.path) >= s->size)
+		return;
+	copy_path(s->ret, s->size, m.path);
+	s->found = true;
+}
+
+bool modules_path(uint64_t addr, char *ret, size_t size)
+{
+	struct search s = {addr, ret, size, false};
+	int fd;
+
+	if (__atomic_exchange_n(&busy, 1, __ATOMIC_ACQUIRE))
+		return false;
+	fd = sys_open("/proc/self/maps", O_RDONLY | O_CLOEXEC, 0);
+	if (fd >= 0) {
+		read_maps(fd, match_line, &s);
+		sys_close(fd);
+	}
+	__atomic_store_n(&busy, 0, __ATOMIC_RELEASE);
+	return s.found;
 }

@@ -21,4 +21,8 @@ void modules_forked(void);
 /* Does addr lie in an executable mapping of the list? */
 bool modules_holds(uint64_t addr);
 
+/* The file mapped at addr; false when there is none or its path does not fit.  For the start of a
+ * process. */
+bool modules_path(uint64_t addr, char *ret, size_t size);
+
 #endif

@@ -18,26 +18,25 @@
 enum inject_result {
 	INJECT_DONE,
 	INJECT_NOT_NEEDED, /* the program that was executed loads libraries by itself */
-	INJECT_FORBIDDEN,  /* why says by whom */
-	INJECT_FAILED,	   /* why says what */
+	INJECT_FAILED,	   /* why says what; the program runs all the same */
 	INJECT_ENDED, /* the process died before its first instruction; wait status untouched */
 };
 
-/* In the child, before it executes the program: let the parent stop it at the exec.
- * Returns 0 or an errno: then execute the program all the same. */
-int inject_allow(void);
+/* Let pid stop at its next exec.  It must not exec before this returned, and must not leave the caller's
+ * sight afterwards: inject_at_exec follows.
+ *   why  receives who forbids it: a sentence without a period, NUL-terminated
+ * Returns 0 or an errno: then nothing traces it. */
+int inject_seize(pid_t pid, char *why, size_t size);
 
-/* In the parent: pid called inject_allow and is about to exec (or to exit when exec fails).  Waits for
- * the exec, maps the library into the new image, sends it through static_entry and lets go of it.
- * Processes that never stop are not waited for longer than it takes them to exec or to exit; then the
- * wait status is left for the caller when it is an exit (INJECT_ENDED).
- *   library  absolute path
- *   why      receives a sentence, NUL-terminated */
+/* After inject_seize: wait for the exec, map the library into the new image if it needs that, send it
+ * through the library's entry point and let go of it.  Waits for nothing but the exec or the exit of
+ * pid; a wait status of an exit is left for the caller.
+ *   library  absolute path, the same in the mount namespace of pid */
 enum inject_result inject_at_exec(pid_t pid, const char *library, char *why, size_t size);
 
 /* Where ptrace is forbidden: make a copy of the program that names the library as its interpreter.
- * Returns a descriptor (memfd or unlinked file, close-on-exec off) to be executed through
- * /proc/self/fd, or -1 with why. */
+ * Returns a descriptor (memfd or unlinked file, close-on-exec), to be executed through /proc/self/fd,
+ * or -1 with why. */
 int inject_copy(const char *program, const char *library, char *why, size_t size);
 
 /* Become argv[0..] at path in this very process, injected by a helper that nobody has to wait for

@@ -11,6 +11,8 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+#include "shim/launch/launch.h"
+
 /* Failures of `run` itself, as env(1). */
 enum launch_status {
 	LAUNCH_FAILED = 125,  /* our own: configuration, trace folder, library */
@@ -83,13 +85,16 @@ struct launch_job {
 	bool quiet;
 	const char *folder;  /* where the launcher's record goes */
 	const char *library; /* real path: its opening proves that it was loaded; NULL: not asked */
+	bool inject;	     /* the program loads no libraries: put ours into it at the exec */
 	/* results */
 	uint64_t t_start; /* CLOCK_MONOTONIC before the fork */
 	int status;	  /* wait(2) status to pass on */
 	bool started;	  /* the exec succeeded; otherwise exec_errno says why not */
 	int exec_errno;
-	bool loaded;	   /* the library was opened after the exec */
-	bool load_unknown; /* that could not be watched */
+	bool loaded;		     /* the library was opened after the exec */
+	bool load_unknown;	     /* that could not be watched */
+	enum inject_result injected; /* with inject */
+	char inject_why[768];	     /* a sentence without a period; "" with INJECT_DONE */
 };
 
 /* Run it to its end, with the environment as it is now: forward signals, reap, and follow a command

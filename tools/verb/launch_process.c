@@ -121,41 +121,86 @@ static void execute(const struct launch_job *job)
 	execve(argv[0], (char *const *)(uintptr_t)argv, environ);
 }
 
-static _Noreturn void child(const struct loop *l, int report)
+/* Two pipes: the child tells why its exec failed, we tell when it may go on. Closed: -1. */
+struct pipes {
+	int report[2], gate[2];
+};
+
+static bool pipes_make(struct pipes *p, bool gate)
 {
+	*p = (struct pipes){{-1, -1}, {-1, -1}};
+	return !pipe2(p->report, O_CLOEXEC) && (!gate || !pipe2(p->gate, O_CLOEXEC));
+}
+
+static void pipe_end_close(int *fd)
+{
+	if (*fd >= 0)
+		close(*fd);
+	*fd = -1;
+}
+
+static void pipes_close(struct pipes *p)
+{
+	for (int i = 0; i < 2; i++) {
+		pipe_end_close(&p->report[i]);
+		pipe_end_close(&p->gate[i]);
+	}
+}
+
+static _Noreturn void child(const struct loop *l, struct pipes *p)
+{
+	char word;
 	int e;
 
 	give_signals_back(l);
+	pipe_end_close(&p->gate[1]);
+	while (p->gate[0] >= 0 && read(p->gate[0], &word, 1) < 0 && errno == EINTR)
+		continue;
 	execute(l->job);
 	e = errno;
-	(void)!write(report, &e, sizeof(e));
+	(void)!write(p->report[1], &e, sizeof(e));
 	_exit(LAUNCH_NOT_RUN);
+}
+
+/* Send the program through the library on its way in.  Waits until it executes or gives up. */
+static void inject(struct loop *l, struct pipes *p)
+{
+	struct launch_job *job = l->job;
+	char *why = job->inject_why;
+	int e = inject_seize(l->command, why, sizeof(job->inject_why));
+
+	pipe_end_close(&p->gate[1]);
+	job->injected = e ? INJECT_FAILED
+			  : inject_at_exec(l->command, job->library, why, sizeof(job->inject_why));
 }
 
 /* Fork and exec; the pipe closes by itself when the exec succeeds. False: complained. */
 static bool start(struct loop *l)
 {
-	int pipe_fd[2], e = 0;
+	struct pipes p;
+	int e = 0;
 	ssize_t n;
 
-	if (pipe2(pipe_fd, O_CLOEXEC)) {
+	if (!pipes_make(&p, l->job->inject)) {
 		complain("cannot make a pipe: %s", strerror(errno));
+		pipes_close(&p);
 		return false;
 	}
 	l->command = fork();
 	if (l->command < 0) {
 		complain("cannot start a process: %s", strerror(errno));
-		close(pipe_fd[0]);
-		close(pipe_fd[1]);
+		pipes_close(&p);
 		return false;
 	}
 	if (l->command == 0)
-		child(l, pipe_fd[1]);
-	close(pipe_fd[1]);
+		child(l, &p);
+	pipe_end_close(&p.report[1]);
+	if (l->job->inject)
+		inject(l, &p);
 	do
-		n = read(pipe_fd[0], &e, sizeof(e));
+		n = read(p.report[0], &e, sizeof(e));
 	while (n < 0 && errno == EINTR);
-	close(pipe_fd[0]);
+	pipes_close(&p);
 	l->job->started = n == 0;
 	l->job->exec_errno = e;
 	return true;

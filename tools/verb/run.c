@@ -285,7 +285,8 @@ static int watch(char **argv, const struct verdict *v, struct launch_library *li
 				 .shell = v->shell,
 				 .quiet = quiet,
 				 .folder = folder.path,
-				 .library = lib->real};
+				 .library = lib->real,
+				 .inject = v->inject};
 
 	if (!launch_folder_make(output, argv[0], append, &folder))
 		return LAUNCH_FAILED;

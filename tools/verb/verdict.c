@@ -331,6 +331,7 @@ static void judge(struct verdict *v)
 	case TARGET_STATIC_PIE:
 		if (v->target.loader)
 			return; /* ld.so as the command: it loads the preload itself */
+		v->inject = !raises_privileges(v->program, &how);
 		if (v->target.go)
 			judge_go(v);
 		else

@@ -26,6 +26,7 @@ struct verdict {
 	char program[PATH_MAX]; /* the ELF file in the end: the script's interpreter, or path */
 	bool script;
 	bool shell;	      /* a text file without "#!": /bin/sh will read it */
+	bool inject;	      /* it loads no libraries: ours must be put into it */
 	struct target target; /* of program */
 	char sentence[1024];  /* what is the matter; "" when there is nothing to say */
 	char remedy[512];     /* what to do about it; "" */
