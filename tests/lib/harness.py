@@ -180,7 +180,7 @@ class Server:
     shim   True: LD_PRELOAD; "run": under `shakedown run -o`; False: bare
     trace  the folder of the trace; a fresh one below `dir` when not given
     env    variables added to the environment
-    files  {name: text} written into `dir` first; in text and cmd {dir} and {port} are replaced
+    files  {name: text} written into `dir` first; in text, cmd and env {dir} and {port} are replaced
     ports  further ports that must be listening before the server counts as ready
 
     As a context manager it stops the server at the end and keeps and prints the log when the body
@@ -199,7 +199,8 @@ class Server:
         for name, text in (files or {}).items():
             with open(os.path.join(self.dir, name), "w", encoding="utf-8") as file:
                 file.write(self.fill_in(text))
-        self.extra_env, self.cwd, self.stop_signal = dict(env or {}), cwd, stop_signal
+        self.extra_env = {name: self.fill_in(value) for name, value in (env or {}).items()}
+        self.cwd, self.stop_signal = cwd, stop_signal
         self.failed = False
         self.process = None
 

@@ -33,6 +33,9 @@ SHAPES = {
 }
 DYNAMIC = ("cgo", "pie", "race")
 
+# Toolchains between Debian's and the newest, taken from the module proxy.
+BETWEEN = ("go1.20.14", "go1.21.13", "go1.22.12", "go1.23.12", "go1.24.13", "go1.25.7")
+
 UNREACHABLE = re.compile(r"dial tcp|no such host|i/o timeout|connection refused|TLS handshake|"
                          r"x509:|module lookup disabled|proxyconnect|network is unreachable")
 
