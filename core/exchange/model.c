@@ -3,6 +3,7 @@
  * exchange/model: names, and reading recorded bytes by stream offset.
  */
 #include "core/exchange/model.h"
+#include "core/trace/layout.h"
 
 enum {
 	SEARCHED = 64, /* exchanges of the other leg: a switched one is the last */
@@ -67,6 +68,74 @@ uint32_t model_event_at(const struct connection *c, enum dir dir, uint64_t off, 
 			return i;
 	}
 	return MODEL_NONE;
+}
+
+/* ---- witnesses ---- */
+
+static const struct {
+	enum witness_what what;
+	const char *function;
+} witnesses[] = {
+#define WITNESS(id, number, what, arguments, function) [number] = {WITNESS_##what, function},
+#include "core/trace/witness.def"
+#undef WITNESS
+};
+
+enum witness_what model_witness_what(const struct event *e)
+{
+	if (e->kind != EVENT_WITNESS || e->witness >= CORE_ARRAY_LEN(witnesses))
+		return WITNESS_UNKNOWN;
+	return witnesses[e->witness].what;
+}
+
+const char *model_witness_function(const struct event *e)
+{
+	if (e->kind != EVENT_WITNESS || e->witness >= CORE_ARRAY_LEN(witnesses))
+		return NULL;
+	return witnesses[e->witness].function;
+}
+
+uint32_t model_witness_next(const struct exchange *x, enum witness_what what, uint32_t from)
+{
+	const struct connection *c = x->conn;
+
+	for (uint32_t i = from > x->ev_start ? from : x->ev_start;
+	     c->witnesses && i < x->ev_end && i < c->events; i++) {
+		if (model_witness_what(&c->event[i]) == what)
+			return i;
+	}
+	return MODEL_NONE;
+}
+
+/* fasthttp holds one answer until the handlers have returned, and the last word counts; net/http
+ * keeps to the first. */
+static bool last_word_counts(const struct event *e)
+{
+	return e->witness == TRACE_WITNESS_FASTHTTP_ERROR ||
+	       e->witness == TRACE_WITNESS_FASTHTTP_BODY ||
+	       e->witness == TRACE_WITNESS_FASTHTTP_BODY_STRING;
+}
+
+/* An interim answer (100, 103) decides nothing. */
+static bool is_interim(const struct event *e)
+{
+	return e->witness == TRACE_WITNESS_HTTP_WRITE_HEADER && e->moved >= 100 && e->moved < 200 &&
+	       e->moved != 101;
+}
+
+uint32_t model_author(const struct exchange *x, const struct answer *a)
+{
+	uint32_t i = model_witness_next(x, WITNESS_ANSWER, 0), found = MODEL_NONE;
+
+	for (; i < a->first_event; i = model_witness_next(x, WITNESS_ANSWER, i + 1)) {
+		const struct event *e = &x->conn->event[i];
+
+		if (is_interim(e))
+			continue;
+		if (found == MODEL_NONE || last_word_counts(e))
+			found = i;
+	}
+	return found;
 }
 
 const struct exchange *model_other_leg(const struct exchange *x)

@@ -26,7 +26,15 @@ enum event_kind {
 	EVENT_CLOSE,	/* the last descriptor was closed; close_how */
 	EVENT_DUP,	/* a further descriptor */
 	EVENT_TEXT,	/* text written to fd 1 or 2 that may belong here */
-	EVENT_WITNESS,	/* a function of the runtime was entered: witness, arg */
+	EVENT_WITNESS,	/* a function of the runtime was entered: witness, off, moved */
+};
+
+/* What the entry of a witness tells: the third column of witness.def. */
+enum witness_what {
+	WITNESS_UNKNOWN, /* a row of a newer version */
+	WITNESS_ANSWER,	 /* the program decides what the answer is */
+	WITNESS_BODY,	 /* the program asks for the body of the request */
+	WITNESS_HIJACK,	 /* the program takes the connection over */
 };
 
 enum close_how {
@@ -45,9 +53,10 @@ struct segment {
 
 struct event {
 	uint64_t t_ns;	/* TX: when the call began; everything else: when it returned */
-	uint64_t off;	/* DATA: stream offset of the first byte */
+	uint64_t off;	/* DATA: stream offset of the first byte; WITNESS: goroutine, 0 unknown */
 	uint64_t stack; /* id of a recorded stack, 0 for none */
-	uint32_t moved; /* DATA: bytes the kernel moved */
+	uint32_t moved; /* DATA: bytes the kernel moved; WITNESS: its first argument, 0 when none
+			 * is kept, UINT32_MAX when it is larger */
 	uint32_t tid;
 	uint32_t record; /* ordinal of the record in its file: "event" in the JSON evidence */
 	int32_t err;	 /* FAILED: errno */
@@ -154,6 +163,7 @@ struct connection {
 	bool held;	     /* the process's own table says it is open */
 	bool overlapped;     /* some event has EVENT_OVERLAP */
 	bool texts;	     /* some event is EVENT_TEXT */
+	bool witnesses;	     /* some event is EVENT_WITNESS */
 	bool shared;	     /* another process may hold a copy (fork while open): closing proves
 				 * nothing about the peer */
 	const struct connection *relay; /* the other leg, NULL when none was found */
@@ -183,6 +193,19 @@ size_t model_bytes(const struct connection *c, enum dir dir, uint64_t off, uint3
 
 /* The event that moved the byte at off, searching from index from on; MODEL_NONE. */
 uint32_t model_event_at(const struct connection *c, enum dir dir, uint64_t off, uint32_t from);
+
+/* What kind of witness the event is; WITNESS_UNKNOWN for other events. */
+enum witness_what model_witness_what(const struct event *e);
+/* The function that was entered; NULL for other events and rows this version does not know. */
+const char *model_witness_function(const struct event *e);
+
+/* The witness that decided what the answer is, of those entered before its first byte: where the
+ * server buffers, its stack tells who answered, and the stack of the write does not.  Index of the
+ * event, MODEL_NONE when there is none.  a is an answer of x. */
+uint32_t model_author(const struct exchange *x, const struct answer *a);
+
+/* The first witness of that kind in the exchange at or behind index from; MODEL_NONE. */
+uint32_t model_witness_next(const struct exchange *x, enum witness_what what, uint32_t from);
 
 /* The exchange of the relay's other connection that belongs to this one; NULL when there is none. */
 const struct exchange *model_other_leg(const struct exchange *x);

@@ -19,6 +19,7 @@ struct frame {
 	uint64_t
 		entry; /* start of the function, like module_off; 0 unknown. Known without symbols */
 	bool inlined;  /* the function was inlined into the next frame, whose pc is the same */
+	bool go;       /* of a Go program: the function's package says whose it is */
 	bool jumped; /* it ended in a jump to the frame before it: it was not on the stack any more */
 	const char
 		*role; /* row of roles.def: "libc", "runtime", "server", "library", ... or "user" */

@@ -3,6 +3,7 @@
  * blame/modules: from rows of the trace to modules elfutils can read.
  */
 #include "tools/blame/modules.h"
+#include "core/target/go.h"
 
 #include <elfutils/libdwelf.h>
 #include <fcntl.h>
@@ -89,6 +90,18 @@ static Dwfl_Module *find_twin(const struct modules *m, const struct module *of)
 	return NULL;
 }
 
+/* Is it a Go program? */
+static bool is_go(Elf *elf)
+{
+	struct elf e;
+	char version[64];
+	size_t size;
+	const char *raw = elf_rawfile(elf, &size);
+
+	return raw && elf_open((struct span){(const uint8_t *)raw, size}, &e) &&
+	       go_build_info(&e, version, sizeof(version));
+}
+
 /* Returns why the file cannot be used, or NULL when it was reported. */
 static const char *report_module(struct modules *m, struct module *ret,
 				 const struct trace_module *row)
@@ -104,6 +117,7 @@ static const char *report_module(struct modules *m, struct module *ret,
 	why = "the mapping is not where the file says its code is";
 	if (elf && elf_kind(elf) == ELF_K_ELF && find_bias(elf, row, &ret->bias))
 		why = check_build_id(elf, row);
+	ret->go = !why && is_go(elf);
 	elf_end(elf);
 	if (!why) {
 		ret->mod = find_twin(m, ret);

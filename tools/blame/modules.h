@@ -22,6 +22,7 @@ struct module {
 	Dwfl_Module *mod; /* NULL: why says why */
 	uint64_t bias;	  /* address - link-time address; 0 without mod */
 	const char *why;
+	bool go;    /* a Go program */
 	bool alive; /* while loading */
 };
 

@@ -136,9 +136,28 @@ static bool expand(struct unwinder *u, const struct trace_stack *s)
 	return true;
 }
 
+/* A chain was walked already, along frame pointers: the first counter is the place itself, the others
+ * are return addresses. */
+static void walk_chain(const struct unwinder *u, const struct trace_stack *s, struct unwound *ret)
+{
+	const uint64_t *word = (const uint64_t *)(s + 1) + ((size_t)s->words + 63) / 64;
+	uint32_t i;
+
+	ret->pc[ret->count++] = s->reg[REG_RIP];
+	for (i = 0; i < s->kept && ret->count < UNWIND_MAX; i++) {
+		if (!modules_find(u->m, word[i] - 1))
+			return;
+		ret->pc[ret->count++] = word[i] - 1;
+	}
+}
+
 void unwinder_walk(struct unwinder *u, const struct trace_stack *s, struct unwound *ret)
 {
 	ret->count = 0;
+	if (s->rec.flags & TRACE_STACK_CHAIN) {
+		walk_chain(u, s, ret);
+		return;
+	}
 	if (u->attached && expand(u, s)) {
 		u->ret = ret;
 		(void)dwfl_getthread_frames(u->m->dwfl, 1, take_frame, u);

@@ -165,6 +165,18 @@ static void fill_text(struct fill *f, struct event *e, const struct trace_text *
 	e->segments = 1;
 }
 
+static void fill_witness(struct event *e, const struct trace_witness *w)
+{
+	e->kind = EVENT_WITNESS;
+	e->t_ns = w->t_ns;
+	e->stack = w->stack;
+	e->tid = w->tid;
+	e->off = w->goid;
+	e->moved = w->arg[0] > UINT32_MAX ? UINT32_MAX : (uint32_t)w->arg[0];
+	e->witness = w->witness > UINT8_MAX ? 0 : (uint8_t)w->witness;
+	e->dir = model_witness_what(e) == WITNESS_BODY ? DIR_RX : DIR_TX;
+}
+
 static bool fill_event(struct fill *f, struct event *e, const struct ref *ref)
 {
 	const struct trace_record *r = (const void *)(f->b->img->file + ref->at);
@@ -189,6 +201,9 @@ static bool fill_event(struct fill *f, struct event *e, const struct ref *ref)
 		return fill_close(e, (const void *)r);
 	case TRACE_TEXT:
 		fill_text(f, e, (const void *)r);
+		return true;
+	case TRACE_WITNESS:
+		fill_witness(e, (const void *)r);
 		return true;
 	default:
 		return false;
@@ -250,6 +265,7 @@ static void note_firsts(struct connection *c)
 
 		c->overlapped |= e->flags & EVENT_OVERLAP;
 		c->texts |= e->kind == EVENT_TEXT;
+		c->witnesses |= e->kind == EVENT_WITNESS;
 		if (e->kind == EVENT_DATA)
 			*(e->dir == DIR_RX ? &c->rx_end : &c->tx_end) = e->off + e->moved;
 		else if (e->kind == EVENT_EOF)

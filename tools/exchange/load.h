@@ -19,6 +19,7 @@ struct image {
 	const struct trace_header *header; /* inside file */
 	struct process process;
 	uint32_t holes, broken; /* of the iteration */
+	uint64_t witnesses;	/* records of entered functions, of all connections */
 	uint32_t findings;	/* process-level */
 	struct finding finding[8];
 	bool superseded; /* the pid lived on as another image (exec) */

@@ -156,6 +156,7 @@ static uint64_t scan_record(struct builder *b, const struct trace_record *r, uin
 	const struct trace_result *res = (const void *)r;
 	const struct trace_close *c = (const void *)r;
 	const struct trace_lost *l = (const void *)r;
+	const struct trace_witness *w = (const void *)r;
 	struct slot *s;
 
 	switch (r->kind) {
@@ -175,6 +176,10 @@ static uint64_t scan_record(struct builder *b, const struct trace_record *r, uin
 	case TRACE_TEXT:
 		scan_text(b, (const void *)r, at, ordinal);
 		return ((const struct trace_text *)r)->t_ns;
+	case TRACE_WITNESS:
+		note(b, slot_of(b, w->conn), at, ordinal);
+		b->img->witnesses++;
+		return w->t_ns;
 	case TRACE_STACK:
 		scan_stack(b, (const void *)r, at);
 		return 0;

@@ -11,9 +11,10 @@ enum {
 };
 
 static const char *const kinds[] = {
-	[EVENT_OPEN] = "open",	 [EVENT_DATA] = "data",	    [EVENT_WAIT] = "wait",
-	[EVENT_EOF] = "eof",	 [EVENT_FAILED] = "failed", [EVENT_SHUTDOWN] = "shutdown",
-	[EVENT_CLOSE] = "close", [EVENT_DUP] = "dup",	    [EVENT_TEXT] = "text",
+	[EVENT_OPEN] = "open",	     [EVENT_DATA] = "data",	[EVENT_WAIT] = "wait",
+	[EVENT_EOF] = "eof",	     [EVENT_FAILED] = "failed", [EVENT_SHUTDOWN] = "shutdown",
+	[EVENT_CLOSE] = "close",     [EVENT_DUP] = "dup",	[EVENT_TEXT] = "text",
+	[EVENT_WITNESS] = "witness",
 };
 
 static const char *const closes[] = {
@@ -59,6 +60,18 @@ static void add_bytes(json_t *o, const struct event *e)
 	json_object_set_new(o, "segments", segments_of(e));
 }
 
+static void add_witness(json_t *o, const struct event *e)
+{
+	const char *function = model_witness_function(e);
+	bool counted = e->witness == TRACE_WITNESS_HTTP_WRITE_HEADER ||
+		       e->witness == TRACE_WITNESS_HTTP_WRITE;
+
+	json_object_set_new(o, "function", object_text(function));
+	json_object_set_new(o, "goroutine",
+			    e->off ? json_integer((json_int_t)e->off) : json_null());
+	json_object_set_new(o, "argument", counted ? json_integer(e->moved) : json_null());
+}
+
 json_t *object_event(const struct trace_header *h, const struct event *e)
 {
 	json_t *o = json_object();
@@ -68,11 +81,15 @@ json_t *object_event(const struct trace_header *h, const struct event *e)
 	json_object_set_new(
 		o, "kind",
 		object_text(e->kind < CORE_ARRAY_LEN(kinds) ? kinds[e->kind] : "unknown"));
-	json_object_set_new(o, "call", object_bytes(format_call_name(h, e->call)));
+	json_object_set_new(o, "call",
+			    e->kind == EVENT_WITNESS ? json_string("")
+						     : object_bytes(format_call_name(h, e->call)));
 	json_object_set_new(o, "direction", json_string(e->dir == DIR_TX ? "sent" : "read"));
 	json_object_set_new(o, "tid", json_integer(e->tid));
 	if (e->kind == EVENT_DATA || e->kind == EVENT_TEXT)
 		add_bytes(o, e);
+	if (e->kind == EVENT_WITNESS)
+		add_witness(o, e);
 	if (e->kind == EVENT_FAILED) {
 		const char *name = strerrorname_np(e->err);
 

@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/trace/layout.h"
 #include "tools/format/block.h"
 
 enum {
@@ -157,6 +158,23 @@ static void write_text_event(const struct timeline *t, const struct event *e)
 	write_preview(t, e, t->p->width - 40);
 }
 
+/* "goroutine 34 entered net/http.(*response).WriteHeader (401)" */
+static void write_witness(const struct timeline *t, const struct event *e)
+{
+	const char *function = model_witness_function(e);
+
+	if (e->off)
+		fprintf(t->p->out, "goroutine %" PRIu64 " entered ", e->off);
+	else
+		fprintf(t->p->out, "thread %" PRIu32 " entered ", e->tid);
+	page_put(t->p, INK_BOLD, "%s",
+		 function ? function : "a function this version does not know");
+	if (e->witness == TRACE_WITNESS_HTTP_WRITE_HEADER)
+		fprintf(t->p->out, " (%" PRIu32 ")", e->moved);
+	else if (e->witness == TRACE_WITNESS_HTTP_WRITE)
+		fprintf(t->p->out, " (%" PRIu32 " bytes)", e->moved);
+}
+
 /* The bytes an evidence points at. */
 static void write_offending(const struct timeline *t, const struct evidence *ev)
 {
@@ -187,6 +205,11 @@ static void write_event(struct timeline *t, const struct event *e, const struct 
 	t->lines++;
 	if (e->kind == EVENT_TEXT) {
 		write_text_event(t, e);
+		fputc('\n', t->p->out);
+		return;
+	}
+	if (e->kind == EVENT_WITNESS) {
+		write_witness(t, e);
 		fputc('\n', t->p->out);
 		return;
 	}
