@@ -97,6 +97,38 @@ static void bytes_that_are_no_frame_are_known_at_once(void **state)
 	FRAME("\x82\xff\x80\x00\x00\x00", 3, 0, WS_BINARY, WS_LENGTH_HIGH_BIT, true, true);
 }
 
+/* Whatever the first bytes are, and wherever the input ends. */
+static void a_whole_header_is_read_at_once_as_byte_by_byte(void **state)
+{
+	static const uint8_t rest[][12] = {
+		{0, 0, 0, 0, 0, 0, 0, 125, 1, 2, 3, 4},
+		{0, 0, 0, 0, 0, 1, 0, 0, 1, 2, 3, 4},
+		{127, 255, 255, 255, 255, 255, 255, 255, 1, 2, 3, 4},
+		{128, 0, 0, 0, 0, 0, 0, 0, 1, 2, 3, 4},
+	};
+	struct ws_frame f;
+	uint8_t bytes[14];
+	uint64_t len;
+
+	for (unsigned first = 0; first < 65536; first++) {
+		bytes[0] = (uint8_t)(first >> 8);
+		bytes[1] = (uint8_t)first;
+		memcpy(bytes + 2, rest[(first ^ first >> 8) % CORE_ARRAY_LEN(rest)], 12);
+		for (size_t n = 0; n <= sizeof(bytes); n++) {
+			const uint8_t *p = guard_copy(bytes, n);
+			unsigned have = ws_frame_head(p, n, &len);
+			bool sound;
+
+			ws_frame_init(&f);
+			ws_frame_feed(&f, p, n);
+			sound = f.complete && !(f.faults & WS_NOT_A_FRAME);
+			assert_int_equal(have, sound ? f.have : 0);
+			if (sound)
+				assert_int_equal(len, f.len);
+		}
+	}
+}
+
 static void every_opcode_has_a_name(void **state)
 {
 	static const struct {
@@ -117,6 +149,7 @@ int main(void)
 		cmocka_unit_test(headers_of_every_length_are_decoded),
 		cmocka_unit_test(a_length_longer_than_needed_is_noted_and_followed),
 		cmocka_unit_test(bytes_that_are_no_frame_are_known_at_once),
+		cmocka_unit_test(a_whole_header_is_read_at_once_as_byte_by_byte),
 		cmocka_unit_test(every_opcode_has_a_name),
 	};
 
