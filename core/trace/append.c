@@ -62,32 +62,13 @@ uint64_t trace_file_least(void)
 	return least;
 }
 
-/* A first word in one piece, in the byte order of this machine. */
-static uint64_t first_word(uint32_t size_state, uint16_t kind)
-{
-	struct trace_record r = {.size_state = size_state, .kind = kind};
-	uint64_t w;
-
-	memcpy(&w, &r, sizeof(w));
-	return w;
-}
-
-/* Stores before come before stores after.  gcc's thread sanitizer knows no fences and refuses them. */
-static inline void store_fence(void)
-{
-#ifdef __SANITIZE_THREAD__
-	__atomic_signal_fence(__ATOMIC_RELEASE);
-#else
-	__atomic_thread_fence(__ATOMIC_RELEASE);
-#endif
-}
-
 struct trace_record *trace_reserve(struct trace_header *h, enum trace_kind kind, size_t size,
 				   unsigned *ret_need)
 {
 	uint32_t index = __atomic_load_n(&h->active_half, __ATOMIC_ACQUIRE) & 1;
 	struct trace_half *half = &h->half[index];
-	uint64_t at, populated, *word;
+	uint64_t at, populated;
+	struct trace_record *r;
 
 	*ret_need = TRACE_NEED_NOTHING;
 	if (size < sizeof(struct trace_record) || size > TRACE_RECORD_MAX)
@@ -106,23 +87,10 @@ struct trace_record *trace_reserve(struct trace_header *h, enum trace_kind kind,
 			return NULL;
 	} while (!__atomic_compare_exchange_n(&half->cursor, &at, at + size, true, __ATOMIC_ACQ_REL,
 					      __ATOMIC_ACQUIRE));
-	/* The half may have gone round to the same cursor value since populated was read. */
-	if (at + size > __atomic_load_n(&half->populated, __ATOMIC_ACQUIRE)) {
+	r = trace_claim(h, index, at, (uint32_t)size, kind);
+	if (!r)
 		*ret_need = TRACE_NEED_POPULATE;
-		return NULL;
-	}
-	word = (uint64_t *)(half_bytes(h, index) + at);
-	__atomic_store_n(word, first_word((uint32_t)size | TRACE_RESERVED, (uint16_t)kind),
-			 __ATOMIC_RELAXED);
-	/* The payload must not be visible before the length: readers and the walk rely on it. */
-	store_fence();
-	return (struct trace_record *)word;
-}
-
-void trace_publish(struct trace_record *r)
-{
-	__atomic_store_n(&r->size_state, (r->size_state & ~TRACE_STATE_MASK) | TRACE_PUBLISHED,
-			 __ATOMIC_RELEASE);
+	return r;
 }
 
 void trace_count_lost(struct trace_header *h, uint64_t bytes)

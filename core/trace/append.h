@@ -56,6 +56,28 @@ uint64_t trace_layout(struct trace_header *h, uint64_t max_bytes);
 uint64_t trace_file_size(uint64_t max_bytes); /* what trace_layout would return */
 uint64_t trace_file_least(void);	      /* the least max_bytes that is not too small */
 
+/* Make a record of size bytes of the half, which the cursor has passed just now.  NULL when they are
+ * not populated: the half may have gone round to the same cursor value since that was looked at. */
+static inline struct trace_record *trace_claim(struct trace_header *h, uint32_t index, uint64_t at,
+					       uint32_t size, enum trace_kind kind)
+{
+	const struct trace_record first = {size | TRACE_RESERVED, (uint16_t)kind, 0};
+	uint64_t word, *to = (uint64_t *)((uint8_t *)h + h->data_off + index * h->half_size + at);
+
+	if (at + size > __atomic_load_n(&h->half[index].populated, __ATOMIC_ACQUIRE))
+		return NULL;
+	memcpy(&word, &first, sizeof(word)); /* in one piece, in the byte order of this machine */
+	__atomic_store_n(to, word, __ATOMIC_RELAXED);
+	/* The payload must not be visible before the length: readers and the walk rely on it.  gcc's
+	 * thread sanitizer knows no fences and refuses them. */
+#ifdef __SANITIZE_THREAD__
+	__atomic_signal_fence(__ATOMIC_RELEASE);
+#else
+	__atomic_thread_fence(__ATOMIC_RELEASE);
+#endif
+	return (struct trace_record *)to;
+}
+
 /* Reserve size bytes (rounded up to 8) for a record of that kind in the active half.
  *   size       of the whole record, at least sizeof(struct trace_record), at most TRACE_RECORD_MAX
  *   ret_need   what the caller should do soon (POPULATE) or before trying again (SWITCH)
@@ -64,8 +86,31 @@ uint64_t trace_file_least(void);	      /* the least max_bytes that is not too sm
 struct trace_record *trace_reserve(struct trace_header *h, enum trace_kind kind, size_t size,
 				   unsigned *ret_need);
 
+/* What happens nearly always: there is room, nothing is to be done soon, and nobody else reserves at
+ * this moment.  NULL: nothing is known; ask trace_reserve. */
+static inline struct trace_record *trace_reserve_quick(struct trace_header *h, enum trace_kind kind,
+						       size_t size)
+{
+	uint32_t index = __atomic_load_n(&h->active_half, __ATOMIC_ACQUIRE) & 1;
+	struct trace_half *half = &h->half[index];
+	uint64_t at = __atomic_load_n(&half->cursor, __ATOMIC_ACQUIRE);
+
+	size = CORE_ALIGN8(size);
+	/* A closed cursor is larger than anything. */
+	if (size - sizeof(struct trace_record) > TRACE_RECORD_MAX - sizeof(struct trace_record) ||
+	    at + size + TRACE_AHEAD > __atomic_load_n(&half->populated, __ATOMIC_ACQUIRE) ||
+	    !__atomic_compare_exchange_n(&half->cursor, &at, at + size, false, __ATOMIC_ACQ_REL,
+					 __ATOMIC_RELAXED))
+		return NULL;
+	return trace_claim(h, index, at, (uint32_t)size, kind);
+}
+
 /* Make it visible. Nothing in the record may change afterwards. */
-void trace_publish(struct trace_record *r);
+static inline void trace_publish(struct trace_record *r)
+{
+	__atomic_store_n(&r->size_state, (r->size_state & ~TRACE_STATE_MASK) | TRACE_PUBLISHED,
+			 __ATOMIC_RELEASE);
+}
 
 /* Count what could not be recorded. */
 void trace_count_lost(struct trace_header *h, uint64_t bytes);
