@@ -3,7 +3,8 @@
  * clock: see clock.h.
  *
  * The time comes from the vDSO: the kernel maps it into every process and it needs neither libc nor
- * thread-local storage.  The thread id is read from the thread's control block, at a place where the
+ * thread-local storage.  Where the kernel itself takes its time from the processor's counter, that is
+ * read instead and the vDSO only every few milliseconds (tick.h).  The thread id is read from the thread's control block, at a place where the
  * C library keeps it for every thread; whether it does is tried out on the first thread.
  *
  * Source: vdso(7), getauxval(3), elf(5).
@@ -11,13 +12,16 @@
 #include "shim/engine/clock.h"
 #include "shim/engine/line.h"
 #include "shim/engine/sys.h"
+#include "shim/engine/tick.h"
 
 #include <elf.h>
 
 typedef int clock_reader(clockid_t clock, struct timespec *ts);
 
 static clock_reader *read_vdso;
-static uint64_t thread_off; /* of the id in the control block, 0: ask the kernel */
+uint64_t clock_thread_off;
+static bool counts; /* the processor's counter may be read */
+static struct tick tick __attribute__((aligned(64)));
 
 /* Where the C libraries we know keep the id in the control block: musl 1.2, musl 1.1, glibc (x86-64).
  * glibc's comes last: the control block of musl is shorter. */
@@ -110,13 +114,44 @@ static uint64_t find_thread_off(void)
 void clock_forked(void)
 {
 	/* A fork that went around libc leaves the parent's id in the block. */
-	if (thread_off && sys_thread_word(thread_off) != sys_gettid())
-		thread_off = 0;
+	if (clock_thread_off && sys_thread_word(clock_thread_off) != sys_gettid())
+		clock_thread_off = 0;
+	tick_forget(&tick); /* a thread that is not here may have been changing it */
+}
+
+/* ---- time ---- */
+
+static uint64_t read_clock(clockid_t clock)
+{
+	struct timespec ts = {0};
+
+	if (!read_vdso || read_vdso(clock, &ts))
+		(void)sys_clock_gettime(clock, &ts);
+	return (uint64_t)ts.tv_sec * 1000000000u + (uint64_t)ts.tv_nsec;
+}
+
+static __attribute__((noinline)) uint64_t ask_clock(uint64_t before)
+{
+	uint64_t t = read_clock(CLOCK_MONOTONIC);
+
+	if (counts)
+		t = tick_learn(&tick, before, t, sys_counter());
+	return t ? t : 1;
+}
+
+uint64_t clock_now(void)
+{
+	uint64_t counter = 0, t = 0;
+
+	if (counts) {
+		counter = sys_counter();
+		t = tick_read(&tick, counter);
+	}
+	return t ? t : ask_clock(counter);
 }
 
 /* ---- the counter ---- */
 
-static bool counts;		      /* the processor's counter may be read */
 static uint64_t first_tick, first_ns; /* both at the start */
 static uint64_t tick_ns; /* nanoseconds per tick, 32 bits behind the point; 0: not known yet */
 
@@ -179,25 +214,7 @@ void clock_start(bool own_threads)
 	counts = read_vdso && find_counter();
 	first_ns = clock_now();
 	first_tick = clock_ticks();
-	thread_off = own_threads ? find_thread_off() : 0;
-}
-
-/* ---- time ---- */
-
-static uint64_t read_clock(clockid_t clock)
-{
-	struct timespec ts = {0};
-
-	if (!read_vdso || read_vdso(clock, &ts))
-		(void)sys_clock_gettime(clock, &ts);
-	return (uint64_t)ts.tv_sec * 1000000000u + (uint64_t)ts.tv_nsec;
-}
-
-uint64_t clock_now(void)
-{
-	uint64_t t = read_clock(CLOCK_MONOTONIC);
-
-	return t ? t : 1;
+	clock_thread_off = own_threads ? find_thread_off() : 0;
 }
 
 int64_t clock_realtime_offset(void)
@@ -205,9 +222,7 @@ int64_t clock_realtime_offset(void)
 	return (int64_t)(read_clock(CLOCK_REALTIME) - read_clock(CLOCK_MONOTONIC));
 }
 
-uint32_t clock_thread(void)
+uint32_t clock_ask_thread(void)
 {
-	uint32_t tid = thread_off ? sys_thread_word(thread_off) : 0;
-
-	return tid ? tid : sys_gettid();
+	return sys_gettid();
 }

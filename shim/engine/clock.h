@@ -5,7 +5,10 @@
 #ifndef SHIM_ENGINE_CLOCK_H
 #define SHIM_ENGINE_CLOCK_H
 
-#include "core/core.h"
+#include "shim/engine/sys.h"
+
+extern uint64_t clock_thread_off; /* of the id in the thread's control block, 0: ask the kernel */
+uint32_t clock_ask_thread(void);
 
 /* Find the kernel's clock page and, with own_threads, the place where the C library keeps the thread
  * id.  Until then, and where they cannot be found, system calls answer. */
@@ -14,7 +17,8 @@ void clock_start(bool own_threads);
 /* The process became another one (fork). */
 void clock_forked(void);
 
-/* CLOCK_MONOTONIC in nanoseconds; never 0. */
+/* CLOCK_MONOTONIC in nanoseconds; never 0.  Never back within a thread, and to within a microsecond
+ * while the kernel's clock keeps its pace; what may go wrong, and for how long: tick.h. */
 uint64_t clock_now(void);
 
 /* A counter that costs less than the clock: the processor's where the kernel itself takes its time
@@ -28,6 +32,11 @@ uint64_t clock_elapsed(uint64_t from, uint64_t to);
 int64_t clock_realtime_offset(void);
 
 /* The kernel's id of the calling thread. */
-uint32_t clock_thread(void);
+static inline uint32_t clock_thread(void)
+{
+	uint32_t tid = clock_thread_off ? sys_thread_word(clock_thread_off) : 0;
+
+	return tid ? tid : clock_ask_thread();
+}
 
 #endif
