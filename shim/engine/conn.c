@@ -18,7 +18,7 @@ enum {
 	TURNS = 4, /* ... and then it may need the processor we are on */
 };
 
-static struct conn *table;
+struct conn *conn_table;
 static uint64_t free_head;	    /* counter << 32 | row; row 0: empty */
 static uint32_t fresh = CONN_FIRST; /* rows from here on were never used */
 static uint32_t last_id;
@@ -30,18 +30,13 @@ bool conn_start(void)
 
 	if (sys_mmap_failed(p))
 		return false;
-	table = p;
+	conn_table = p;
 	return true;
-}
-
-struct conn *conn_at(uint32_t row)
-{
-	return &table[row];
 }
 
 uint32_t conn_row(const struct conn *c)
 {
-	return (uint32_t)(c - table);
+	return (uint32_t)(c - conn_table);
 }
 
 uint32_t conn_rows(void)
@@ -51,23 +46,14 @@ uint32_t conn_rows(void)
 	return n < TRACE_CONNECTIONS ? n : TRACE_CONNECTIONS;
 }
 
-struct conn *conn_of(int fd)
-{
-	uint32_t row;
-
-	if ((uint32_t)fd >= engine_fd_limit)
-		return NULL;
-	row = __atomic_load_n(&engine_fds[fd], __ATOMIC_ACQUIRE);
-	return row >= CONN_FIRST ? &table[row] : NULL;
-}
-
 static uint32_t take_row(void)
 {
 	uint64_t head = __atomic_load_n(&free_head, __ATOMIC_ACQUIRE), next;
 	uint32_t row;
 
 	while ((row = (uint32_t)head)) {
-		next = ((head >> 32) + 1) << 32 | __atomic_load_n(&table[row].fd, __ATOMIC_RELAXED);
+		next = ((head >> 32) + 1) << 32 |
+		       __atomic_load_n(&conn_table[row].fd, __ATOMIC_RELAXED);
 		if (__atomic_compare_exchange_n(&free_head, &head, next, true, __ATOMIC_ACQ_REL,
 						__ATOMIC_ACQUIRE))
 			return row;
@@ -85,7 +71,7 @@ static void give_row(uint32_t row)
 	uint64_t head = __atomic_load_n(&free_head, __ATOMIC_RELAXED), next;
 
 	do {
-		__atomic_store_n(&table[row].fd, (uint32_t)head, __ATOMIC_RELAXED);
+		__atomic_store_n(&conn_table[row].fd, (uint32_t)head, __ATOMIC_RELAXED);
 		next = ((head >> 32) + 1) << 32 | row;
 	} while (!__atomic_compare_exchange_n(&free_head, &head, next, true, __ATOMIC_RELEASE,
 					      __ATOMIC_RELAXED));
@@ -94,7 +80,7 @@ static void give_row(uint32_t row)
 struct conn *conn_new(uint32_t fd, enum role role, enum trace_origin origin, uint64_t now)
 {
 	uint32_t row = take_row();
-	struct conn *c = &table[row];
+	struct conn *c = &conn_table[row];
 
 	if (!row)
 		return NULL;
@@ -113,15 +99,15 @@ struct conn *conn_new(uint32_t fd, enum role role, enum trace_origin origin, uin
 	return c;
 }
 
-bool conn_lock(struct conn *c)
+bool conn_lock_taken(struct conn *c)
 {
 	for (unsigned spin = 1; spin <= SPINS * TURNS; spin++) {
-		if (!__atomic_exchange_n(&c->lock, 1, __ATOMIC_ACQUIRE))
-			return true;
 		if (spin % SPINS)
 			sys_pause();
 		else if (!engine.quiet)
 			(void)sys_1(SYS_sched_yield, 0);
+		if (!__atomic_exchange_n(&c->lock, 1, __ATOMIC_ACQUIRE))
+			return true;
 	}
 	return false;
 }
@@ -157,15 +143,8 @@ static __attribute__((noinline)) void free_conn(struct conn *c)
 	give_row(conn_row(c));
 }
 
-void conn_unlock(struct conn *c)
+void conn_unlock_dying(struct conn *c)
 {
-	if (!__atomic_load_n(&c->dying, __ATOMIC_ACQUIRE)) {
-		__atomic_store_n(&c->lock, 0, __ATOMIC_RELEASE);
-		/* Whoever let go of the last descriptor meanwhile found the lock taken. */
-		if (!__atomic_load_n(&c->dying, __ATOMIC_ACQUIRE) ||
-		    __atomic_exchange_n(&c->lock, 1, __ATOMIC_ACQUIRE))
-			return;
-	}
 	if (__atomic_exchange_n(&c->dying, 0, __ATOMIC_ACQ_REL))
 		free_conn(c);
 	else
@@ -225,7 +204,7 @@ void conn_show_all(void)
 	uint32_t end = conn_rows();
 
 	for (uint32_t row = CONN_FIRST; row < end; row++) {
-		if (table[row].id)
-			conn_show(&table[row], 0);
+		if (conn_table[row].id)
+			conn_show(&conn_table[row], 0);
 	}
 }

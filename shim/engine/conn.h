@@ -11,6 +11,7 @@
 #ifndef SHIM_ENGINE_CONN_H
 #define SHIM_ENGINE_CONN_H
 
+#include "shim/engine/engine.h"
 #include "core/exchange/phase.h"
 #include "core/trace/layout.h"
 #include "core/trace/mask.h"
@@ -90,15 +91,48 @@ bool conn_start(void);
 /* A new connection with one descriptor; NULL when the table is full.  It is locked. */
 struct conn *conn_new(uint32_t fd, enum role role, enum trace_origin origin, uint64_t now);
 
+extern struct conn *conn_table;
+
+static inline struct conn *conn_at(uint32_t row)
+{
+	return &conn_table[row];
+}
+
 /* The connection a descriptor means, NULL when it means none. */
-struct conn *conn_of(int fd);
-struct conn *conn_at(uint32_t row);
+static inline struct conn *conn_of(int fd)
+{
+	uint32_t row;
+
+	if ((uint32_t)fd >= engine_fd_limit)
+		return NULL;
+	row = __atomic_load_n(&engine_fds[fd], __ATOMIC_ACQUIRE);
+	return row >= CONN_FIRST ? &conn_table[row] : NULL;
+}
+
 uint32_t conn_row(const struct conn *c);
 uint32_t conn_rows(void); /* rows ever used end here */
 
-bool conn_lock(struct conn *c);
+/* What is left of the two below when somebody else is there. */
+bool conn_lock_taken(struct conn *c);
+void conn_unlock_dying(struct conn *c);
+
+static inline bool conn_lock(struct conn *c)
+{
+	return !__atomic_exchange_n(&c->lock, 1, __ATOMIC_ACQUIRE) || conn_lock_taken(c);
+}
+
 /* Give the lock back; frees the row when its last descriptor is gone. */
-void conn_unlock(struct conn *c);
+static inline void conn_unlock(struct conn *c)
+{
+	if (!__atomic_load_n(&c->dying, __ATOMIC_ACQUIRE)) {
+		__atomic_store_n(&c->lock, 0, __ATOMIC_RELEASE);
+		/* Whoever let go of the last descriptor meanwhile found the lock taken. */
+		if (!__atomic_load_n(&c->dying, __ATOMIC_ACQUIRE) ||
+		    __atomic_exchange_n(&c->lock, 1, __ATOMIC_ACQUIRE))
+			return;
+	}
+	conn_unlock_dying(c);
+}
 
 /* The kernel's name of a socket, 0 when it has none. */
 uint64_t conn_cookie(int fd);

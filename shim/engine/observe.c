@@ -257,7 +257,8 @@ static __attribute__((noinline)) bool admit(struct conn *c, const struct call *c
 		c->machine.role = dir == DIR_RX ? ROLE_SERVER : ROLE_CLIENT;
 		c->bits &= (uint16_t)~CONN_EITHER_ROLE;
 	}
-	if (!hidden && (quick_plain(c, call, dir, moved) || quick_frames(c, call, dir)))
+	if (!hidden && (c->bits & CONN_RECORDING ? quick_frames(c, call, dir)
+						 : quick_plain(c, call, dir, moved)))
 		goto out;
 	if ((c->bits & (CONN_ASIDE | CONN_RECORDING)) != CONN_ASIDE)
 		return true;

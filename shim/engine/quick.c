@@ -19,8 +19,7 @@
 #include <sys/uio.h>
 
 enum {
-	FRAMES = 4, /* of one call */
-	HEADER_MAX = 14,
+	FRAMES = 4,			      /* of one call */
 	PLAIN = CONN_COUNTING | CONN_PARTIAL, /* any of them, and no other */
 	USUAL = CONN_RECORDING | CONN_RECORDED,
 	ANY_STATE = CONN_PARTIAL | CONN_EARLY | CONN_FRAMES_RX | CONN_FRAMES_TX,
@@ -28,6 +27,7 @@ enum {
 
 struct headers {
 	uint32_t count;
+	uint32_t size; /* of the record that holds them */
 	struct {
 		uint32_t rel, len;
 	} header[FRAMES];
@@ -36,22 +36,22 @@ struct headers {
 /* Find the frame headers of n bytes.  False unless they are whole, sound frames that change nothing. */
 static bool find_headers(struct headers *h, const uint8_t *p, uint32_t n)
 {
-	struct ws_frame f;
-	uint32_t at = 0;
+	uint32_t at = 0, have;
+	uint64_t len;
 
 	h->count = 0;
+	h->size = sizeof(struct trace_data);
 	while (at < n) {
 		if (h->count == FRAMES)
 			return false;
-		ws_frame_init(&f);
-		ws_frame_feed(&f, p + at, n - at < HEADER_MAX ? n - at : HEADER_MAX);
-		if (!f.complete || (f.faults & WS_NOT_A_FRAME) || ws_opcode(&f) == WS_CLOSE ||
-		    f.len > n - at - f.have)
+		have = ws_frame_head(p + at, n - at, &len);
+		if (!have || (p[at] & 0x0f) == WS_CLOSE || len > n - at - have)
 			return false;
 		h->header[h->count].rel = at;
-		h->header[h->count].len = f.have;
+		h->header[h->count].len = have;
 		h->count++;
-		at += f.have + (uint32_t)f.len;
+		h->size += (uint32_t)(sizeof(struct trace_segment) + CORE_ALIGN8(have));
+		at += have + (uint32_t)len;
 	}
 	return true;
 }
@@ -61,23 +61,36 @@ static bool is_usual(const struct conn *c, const struct call *call, enum dir dir
 	const struct phase_machine *m = &c->machine;
 	bool request = dir == (m->role == ROLE_SERVER ? DIR_RX : DIR_TX);
 	const struct ws_frame *frame = request ? &m->req.frame : &m->resp.frame;
+	uint16_t frames = (uint16_t)(CONN_FRAMES_RX << dir);
 
-	return (c->bits & (CONN_FRAMES_RX << dir)) && (c->bits & ~ANY_STATE) == USUAL &&
+	return (c->bits & (frames | (uint16_t)~ANY_STATE)) == (frames | USUAL) &&
 	       m->phase == PHASE_FRAMES && !frame->have && !c->missed[dir] &&
 	       call_table[call->id].shape == SHAPE_FLAT && !engine.config.max_payload;
 }
 
-static void write_record(struct conn *c, const struct call *call, enum dir dir,
-			 const struct headers *h, uint64_t now)
+/* 2 to 14 bytes, to a place that is zero. */
+static inline void copy_header(uint8_t *to, const uint8_t *from, uint32_t n)
 {
-	size_t size = sizeof(struct trace_data);
+	if (n >= 8) {
+		memcpy(to, from, 8);
+		memcpy(to + n - 8, from + n - 8, 8);
+	} else if (n >= 4) {
+		memcpy(to, from, 4);
+		memcpy(to + n - 4, from + n - 4, 4);
+	} else {
+		memcpy(to, from, 2);
+	}
+}
+
+static inline void write_record(struct conn *c, const struct call *call, enum dir dir,
+				const struct headers *h, uint64_t now)
+{
+	const uint8_t *from = (const uint8_t *)call->arg[1];
 	struct trace_data *r;
 	uint8_t *to;
 
-	for (uint32_t i = 0; i < h->count; i++)
-		size += sizeof(struct trace_segment) + CORE_ALIGN8((size_t)h->header[i].len);
 	record_ensure_open(c, (int)call->arg[0]);
-	r = recorder_begin(TRACE_DATA, size);
+	r = recorder_begin(TRACE_DATA, h->size);
 	if (!r)
 		return;
 	r->t_ns = now;
@@ -91,15 +104,12 @@ static void write_record(struct conn *c, const struct call *call, enum dir dir,
 	to = (uint8_t *)(r + 1);
 	for (uint32_t i = 0; i < h->count; i++) {
 		struct trace_segment *seg = (struct trace_segment *)to;
-		const uint8_t *from = (const uint8_t *)call->arg[1] + h->header[i].rel;
 		uint32_t n = h->header[i].len;
 
 		seg->rel = h->header[i].rel;
 		seg->len = n;
-		to += sizeof(*seg);
-		for (uint32_t b = 0; b < n; b++)
-			to[b] = from[b];
-		to += CORE_ALIGN8((size_t)n);
+		copy_header((uint8_t *)(seg + 1), from + seg->rel, n);
+		to += sizeof(*seg) + CORE_ALIGN8((size_t)n);
 	}
 	if (dir == DIR_RX && c->entered[dir] != (uint32_t)call->token)
 		r->rec.flags = TRACE_DATA_OVERLAP;

@@ -88,11 +88,11 @@ static __attribute__((noinline)) bool write_open(struct conn *c, int fd)
 	return true;
 }
 
-void record_ensure_open(struct conn *c, int fd)
+void record_open(struct conn *c, int fd)
 {
 	uint32_t epoch = (uint32_t)recorder_epoch();
 
-	if (c->epoch != epoch && write_open(c, fd))
+	if (write_open(c, fd))
 		c->epoch = epoch;
 }
 

@@ -9,6 +9,7 @@
 
 #include "shim/engine/conn.h"
 #include "shim/engine/gather.h"
+#include "shim/engine/recorder.h"
 
 /* How the bytes of a run are copied. */
 enum run_mode {
@@ -45,7 +46,12 @@ struct data {
 void record_start(struct conn *c, enum dir dir, enum run_mode mode);
 
 /* Make sure that an OPEN record of c lies in the current half. */
-void record_ensure_open(struct conn *c, int fd);
+void record_open(struct conn *c, int fd);
+static inline void record_ensure_open(struct conn *c, int fd)
+{
+	if (c->epoch != (uint32_t)recorder_epoch())
+		record_open(c, fd);
+}
 
 /* g stands at the first byte of the data, and behind its last one afterwards. */
 void record_data(struct conn *c, const struct data *d, struct gather *g);

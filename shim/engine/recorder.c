@@ -13,39 +13,39 @@
 #include <errno.h>
 
 enum {
-	PAGE = 4096,
+	PAGE = RECORDER_PAGE,
 	STEP = 512 * 1024, /* populated at a time: some 50 us, once in thousands of records */
 	RUNWAY = STEP,
 	RUNWAY_MAX = 16 * STEP,
 	TRIES = 4, /* a file that cannot be created is not asked for again for ever */
-	TABLE_PAGES = (TRACE_HEADER_SIZE + TRACE_MODULES * 256 + TRACE_ROUTES * 256 +
-		       TRACE_CONNECTIONS * 64) /
-			      PAGE +
-		      1,
 };
 
 struct trace_header *recorder_header;
 
+uint64_t recorder_touched[(RECORDER_PAGES + 63) / 64];
+
 static struct {
+	/* What every record looks at, together. */
+	uint64_t ready[2];    /* of each half: bytes that are storable and zero */
+	uint64_t runway;      /* bytes that should be ready beyond the cursor */
+	uint64_t lost_events; /* since the last LOST record */
+	uint32_t born;	      /* pid of the parent of a child that has not recorded anything yet */
+	bool discarded;	      /* its file was taken away again */
+	bool tell_full;	      /* full, which no record says yet */
+	bool stopped;	      /* nothing more is recorded */
+
+	bool full;	/* no page could be had: what is populated is all there will be */
+	bool no_advice; /* this kernel cannot populate by madvise */
+	uint64_t lost_bytes;
+	uint32_t lost_why;
 	const char *path;
 	uint32_t creating; /* try-lock */
 	uint32_t tries;
-	uint32_t born;	  /* pid of the parent of a child that has not recorded anything yet */
-	bool discarded;	  /* its file was taken away again */
-	bool full;	  /* no page could be had: what is populated is all there will be */
-	bool tell_full;	  /* ... which no record says yet */
-	bool stopped;	  /* nothing more is recorded */
-	bool no_advice;	  /* this kernel cannot populate by madvise */
 	uint64_t reasons; /* of coverage, from before the file was there */
 	uint32_t state;
-	uint64_t lost_events, lost_bytes; /* since the last LOST record */
-	uint32_t lost_why;
 	uint32_t extending; /* try-lock of ready */
-	uint64_t ready[2];  /* of each half: bytes that are storable and zero */
-	uint64_t lap[2];    /* ... that were storable before it was reused */
-	uint64_t runway;    /* bytes that should be ready beyond the cursor */
-	uint64_t touched[(TABLE_PAGES + 63) / 64]; /* table pages that can be stored to */
-} rec;
+	uint64_t lap[2];    /* of each half: bytes that were storable before it was reused */
+} rec __attribute__((aligned(64)));
 
 bool recorder_is_off(void)
 {
@@ -140,11 +140,16 @@ static __attribute__((noinline)) void grow(struct trace_header *h)
 
 /* Pages should be ready long before they are needed: having them may take as long as the disk likes,
  * and the other threads go on recording. */
+static inline bool is_ahead(const struct trace_header *h, uint32_t half)
+{
+	return rec.ready[half] - (h->half[half].cursor & ~TRACE_CURSOR_CLOSED) >= rec.runway;
+}
+
 static void keep_ahead(struct trace_header *h)
 {
 	uint32_t half = __atomic_load_n(&h->active_half, __ATOMIC_RELAXED) & 1;
 
-	if (rec.ready[half] - (h->half[half].cursor & ~TRACE_CURSOR_CLOSED) < rec.runway)
+	if (!is_ahead(h, half))
 		run_ahead(h, half);
 }
 
@@ -189,15 +194,12 @@ static __attribute__((noinline)) bool switch_half(struct trace_header *h,
 	return false;
 }
 
-bool recorder_touch(const void *p, size_t len)
+bool recorder_touch_pages(uint64_t first, uint64_t last)
 {
-	uint64_t at = (uint64_t)((const uint8_t *)p - (const uint8_t *)recorder_header);
-	uint64_t first = at / PAGE, last = (at + len - 1) / PAGE;
-
-	if (last >= TABLE_PAGES)
+	if (last >= RECORDER_PAGES)
 		return false;
 	for (uint64_t page = first; page <= last; page++) {
-		uint64_t *word = &rec.touched[page / 64], bit = UINT64_C(1) << page % 64;
+		uint64_t *word = &recorder_touched[page / 64], bit = UINT64_C(1) << page % 64;
 
 		if (__atomic_load_n(word, __ATOMIC_RELAXED) & bit)
 			continue;
@@ -303,11 +305,11 @@ static __attribute__((noinline)) void tell_birth(struct trace_header *h)
 	trace_publish(&r->rec);
 }
 
-void *recorder_begin(enum trace_kind kind, size_t size)
+/* Something has to be said, or done, before or instead of the record. */
+static __attribute__((noinline)) void *begin_slowly(struct trace_header *h, enum trace_kind kind,
+						    size_t size)
 {
-	struct trace_header *h = recorder_header;
-
-	if (!h || rec.discarded)
+	if (rec.discarded)
 		return NULL;
 	if (rec.born)
 		tell_birth(h);
@@ -318,6 +320,24 @@ void *recorder_begin(enum trace_kind kind, size_t size)
 	if (__atomic_load_n(&rec.lost_events, __ATOMIC_RELAXED) || rec.tell_full)
 		tell_trouble(h);
 	return reserve(h, kind, size);
+}
+
+void *recorder_begin(enum trace_kind kind, size_t size)
+{
+	struct trace_header *h = recorder_header;
+	struct trace_record *r;
+	uint32_t half;
+
+	if (!h)
+		return NULL;
+	half = __atomic_load_n(&h->active_half, __ATOMIC_RELAXED) & 1;
+	if (!rec.discarded && !rec.born && !rec.stopped && !rec.tell_full &&
+	    !__atomic_load_n(&rec.lost_events, __ATOMIC_RELAXED) && is_ahead(h, half)) {
+		r = trace_reserve_quick(h, kind, size);
+		if (r)
+			return r;
+	}
+	return begin_slowly(h, kind, size);
 }
 
 void recorder_cover(uint32_t conn, enum trace_coverage_state state, uint64_t reasons)
@@ -367,8 +387,8 @@ static struct trace_header *create(void *at)
 
 	if (!h)
 		return NULL;
-	memset(rec.touched, 0, sizeof(rec.touched));
-	rec.touched[0] = 1;
+	memset(recorder_touched, 0, sizeof(recorder_touched));
+	recorder_touched[0] = 1;
 	rec.full = rec.tell_full = rec.stopped = rec.no_advice = false;
 	rec.lost_events = rec.lost_bytes = 0;
 	rec.lap[0] = rec.lap[1] = rec.ready[0] = rec.ready[1] = 0;

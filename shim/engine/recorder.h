@@ -33,8 +33,27 @@ void *recorder_begin(enum trace_kind kind, size_t size);
 /* size bytes could not be recorded. */
 void recorder_lost(enum trace_lost_why why, uint64_t bytes);
 
+enum {
+	RECORDER_PAGE = 4096,
+	RECORDER_PAGES = (TRACE_HEADER_SIZE + TRACE_MODULES * 256 + TRACE_ROUTES * 256 +
+			  TRACE_CONNECTIONS * 64) /
+				 RECORDER_PAGE +
+			 1,
+};
+extern uint64_t recorder_touched[(RECORDER_PAGES + 63) / 64]; /* table pages that are storable */
+bool recorder_touch_pages(uint64_t first, uint64_t last);
+
 /* Make len bytes at p, inside the tables of the file, storable.  False: the disk is full. */
-bool recorder_touch(const void *p, size_t len);
+static inline bool recorder_touch(const void *p, size_t len)
+{
+	uint64_t at = (uint64_t)((const uint8_t *)p - (const uint8_t *)recorder_header);
+	uint64_t first = at / RECORDER_PAGE, last = (at + len - 1) / RECORDER_PAGE;
+
+	if (first == last && first < RECORDER_PAGES &&
+	    (__atomic_load_n(&recorder_touched[first / 64], __ATOMIC_RELAXED) >> first % 64 & 1))
+		return true;
+	return recorder_touch_pages(first, last);
+}
 
 /* What can be seen changed: conn 0 means the whole process, whose header is updated too. */
 void recorder_cover(uint32_t conn, enum trace_coverage_state state, uint64_t reasons);
