@@ -19,6 +19,7 @@ enum {
 	INFO_SIZE = 32,
 	FLAG_BIG_ENDIAN = 1,
 	FLAG_INLINE = 2,
+	MINOR_MAX = 999,
 	SEARCH_LIMIT = 16 << 20, /* of a data segment; the real thing is at its start */
 };
 
@@ -122,4 +123,34 @@ bool go_build_info(const struct elf *e, char *ret_version, size_t size)
 	}
 	copy_version(text, ret_version, size);
 	return true;
+}
+
+unsigned go_minor(const char *version)
+{
+	static const char prefix[] = "go1.";
+	unsigned minor = 0, n = 0;
+
+	while (prefix[n] && version[n] == prefix[n])
+		n++;
+	if (prefix[n])
+		return 0;
+	for (; version[n] >= '0' && version[n] <= '9'; n++) {
+		minor = minor * 10 + (unsigned)(version[n] - '0');
+		if (minor > MINOR_MAX)
+			return 0;
+	}
+	return minor;
+}
+
+uint32_t go_goid_offset(unsigned minor)
+{
+	switch (minor) {
+#define GOID(minor, offset) \
+	case minor:         \
+		return offset;
+#include "core/target/goid.def"
+#undef GOID
+	default:
+		return 0;
+	}
 }

@@ -53,23 +53,26 @@ enum go_sites_result go_sites(const struct elf *e, unsigned minor,
 
 /* .gopclntab, found by section or, without sections, by its header. */
 struct go_table {
-	struct span file;
+	struct elf elf;
 	uint64_t off, size; /* of the table in the file */
 	uint64_t text;	    /* link-time address function offsets count from */
 	uint32_t functions;
-	uint8_t pointer, quantum;
+	uint8_t quantum;    /* pc deltas count in this many bytes */
 	uint8_t generation; /* of the format: 16, 18, 20 as in Go's version numbers */
 	uint64_t names, cutab, filetab, pctab, functab; /* file offsets */
-	uint64_t files;					/* number of entries behind filetab */
-	/* Of runtime.moduledata, for inlined functions; 0 when it was not found. */
+	/* Link-time address funcdata counts from, for inlined functions; 0 when it was not found.
+	 * Generation 16 has addresses there and needs none. */
 	uint64_t gofunc;
 };
 
-/* False when there is none that can be read. */
+/* False when there is none that can be read, or nobody says where its text starts. */
 bool go_table_open(const struct elf *e, struct go_table *ret);
 
-/* Link-time address of the function with exactly that name; 0 when there is none or more than one. */
-uint64_t go_function_find(const struct go_table *t, const char *name);
+/* Link-time addresses of the functions with exactly these names, all in one pass over the table;
+ * ret[i] becomes 0 when there is no name[i], or more than one (an assembly function and its
+ * wrapper share their name). */
+void go_functions_find(const struct go_table *t, const char *const name[], unsigned n,
+		       uint64_t ret[]);
 
 /* One frame at a program counter: the function itself, or one inlined into it. */
 struct go_frame {
