@@ -130,24 +130,27 @@ static uint64_t read_clock(clockid_t clock)
 	return (uint64_t)ts.tv_sec * 1000000000u + (uint64_t)ts.tv_nsec;
 }
 
-static __attribute__((noinline)) uint64_t ask_clock(uint64_t before)
+static __attribute__((noinline)) uint64_t ask_clock(void)
 {
-	uint64_t t = read_clock(CLOCK_MONOTONIC);
+	struct tick seen;
+	uint64_t before, t;
 
-	if (counts)
-		t = tick_learn(&tick, before, t, sys_counter());
+	if (counts) {
+		tick_look(&tick, &seen);
+		before = sys_counter();
+		t = read_clock(CLOCK_MONOTONIC);
+		t = tick_learn(&tick, &seen, before, t, sys_counter());
+	} else {
+		t = read_clock(CLOCK_MONOTONIC);
+	}
 	return t ? t : 1;
 }
 
 uint64_t clock_now(void)
 {
-	uint64_t counter = 0, t = 0;
+	uint64_t t = counts ? tick_read(&tick, sys_counter()) : 0;
 
-	if (counts) {
-		counter = sys_counter();
-		t = tick_read(&tick, counter);
-	}
-	return t ? t : ask_clock(counter);
+	return t ? t : ask_clock();
 }
 
 /* ---- the counter ---- */

@@ -4,6 +4,8 @@
  */
 #include "shim/engine/tick.h"
 
+#define SKEW (UINT64_C(1) << 16) /* ticks between the counters of two processors, at most */
+
 enum {
 	LEAST = 1 << 20, /* ticks over which a pace can be measured */
 	SLACK = 1 << 10, /* ticks the question may take: more, and the answer is stale */
@@ -11,19 +13,17 @@ enum {
 	LAG_BITS = 6,	 /* most that is made up for in one reach: 1/64 of it */
 };
 
-/* The base as it stands.  False when it is being changed. */
-static bool copy_base(const struct tick *t, struct tick_base *to, uint32_t *ret_turn)
+void tick_look(const struct tick *t, struct tick *seen)
 {
-	uint32_t turn = __atomic_load_n(&t->turn, __ATOMIC_ACQUIRE);
-
-	to->tick = __atomic_load_n(&t->base.tick, __ATOMIC_ACQUIRE);
-	to->ns = __atomic_load_n(&t->base.ns, __ATOMIC_ACQUIRE);
-	to->rate = __atomic_load_n(&t->base.rate, __ATOMIC_ACQUIRE);
-	to->reach = __atomic_load_n(&t->base.reach, __ATOMIC_ACQUIRE);
-	to->clock = __atomic_load_n(&t->base.clock, __ATOMIC_ACQUIRE);
-	to->pace = __atomic_load_n(&t->base.pace, __ATOMIC_ACQUIRE);
-	*ret_turn = turn;
-	return !(turn & 1) && __atomic_load_n(&t->turn, __ATOMIC_RELAXED) == turn;
+	seen->turn = __atomic_load_n(&t->turn, __ATOMIC_ACQUIRE);
+	seen->base.tick = __atomic_load_n(&t->base.tick, __ATOMIC_ACQUIRE);
+	seen->base.ns = __atomic_load_n(&t->base.ns, __ATOMIC_ACQUIRE);
+	seen->base.rate = __atomic_load_n(&t->base.rate, __ATOMIC_ACQUIRE);
+	seen->base.reach = __atomic_load_n(&t->base.reach, __ATOMIC_ACQUIRE);
+	seen->base.clock = __atomic_load_n(&t->base.clock, __ATOMIC_ACQUIRE);
+	seen->base.pace = __atomic_load_n(&t->base.pace, __ATOMIC_ACQUIRE);
+	if (__atomic_load_n(&t->turn, __ATOMIC_RELAXED) != seen->turn)
+		seen->turn |= 1;
 }
 
 /* Unless somebody else did so since turn was read. */
@@ -76,24 +76,23 @@ static struct tick_base next_base(const struct tick_base *last, uint64_t tick, u
 	return next;
 }
 
-uint64_t tick_learn(struct tick *t, uint64_t before, uint64_t ns, uint64_t after)
+uint64_t tick_learn(struct tick *t, const struct tick *seen, uint64_t before, uint64_t ns,
+		    uint64_t after)
 {
-	struct tick_base last, next;
-	uint64_t since, told;
-	uint32_t turn;
+	const struct tick_base *last = &seen->base;
+	uint64_t since = before - last->tick, told = last->ns;
+	struct tick_base next;
 
-	if (!copy_base(t, &last, &turn))
+	if (seen->turn & 1)
 		return ns;
-	since = before - last.tick;
-	/* A reading may be a little older than a base made meanwhile on another processor. */
-	told = last.ns;
-	if (since < -TICK_REACH)
-		told += (since < last.reach ? since : last.reach) * last.rate >> 32;
+	/* The counters of two processors may be a little apart; farther, and it was set back. */
+	if (since < -SKEW)
+		told += (since < last->reach ? since : last->reach) * last->rate >> 32;
 	told = told > ns ? told : ns;
-	if (after - before > SLACK || since + TICK_REACH < TICK_REACH + LEAST)
+	if (after - before > SLACK || since + SKEW < SKEW + LEAST)
 		return told;
-	next = next_base(&last, before, ns, told);
-	change_base(t, turn, &next);
+	next = next_base(last, before, ns, told);
+	change_base(t, seen->turn, &next);
 	return told;
 }
 

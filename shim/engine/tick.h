@@ -8,7 +8,8 @@
  *     machine slept or moved to another one, the error ends with that reach, and the pace is measured
  *     anew.
  * (2) Within a thread times do not go back: where tick_read was ahead of the kernel's clock, tick_learn
- *     answers what was told last and lets the ticks run slower until the clock has caught up.
+ *     answers what was told last and lets the ticks run slower until the clock has caught up.  Only
+ *     who asks during the few instructions of a change may be answered that microsecond less.
  * (3) Nobody waits: whoever finds the table being changed asks the kernel.
  *
  * No machine, no system call: the caller brings both readings.
@@ -50,9 +51,14 @@ static inline uint64_t tick_read(const struct tick *t, uint64_t counter)
 	return ns + (since * rate >> 32);
 }
 
-/* The kernel said ns between the readings before and after of the counter.  Returns the time to
- * believe: ns, or what was told already where that is later. */
-uint64_t tick_learn(struct tick *t, uint64_t before, uint64_t ns, uint64_t after);
+/* How one asks the kernel: look, read the counter, the clock, and the counter again, learn.  In this
+ * order: a thread may be stopped anywhere in between, for longer than others keep what it saw. */
+void tick_look(const struct tick *t, struct tick *seen);
+
+/* The kernel said ns between the readings before and after.  Returns the time to believe: ns, or what
+ * was told already where that is later. */
+uint64_t tick_learn(struct tick *t, const struct tick *seen, uint64_t before, uint64_t ns,
+		    uint64_t after);
 
 /* Forget everything; nobody else may be about. */
 void tick_forget(struct tick *t);

@@ -34,14 +34,17 @@ static void pass(struct machine *m, double ns)
 
 static void ask(struct machine *m)
 {
-	uint64_t before = (uint64_t)m->counter, t = tick_read(&m->tick, before);
+	uint64_t before, t = tick_read(&m->tick, (uint64_t)m->counter);
+	struct tick seen;
 	double off;
 
 	if (!t) {
+		tick_look(&m->tick, &seen);
+		before = (uint64_t)m->counter;
 		pass(m, 25);
 		t = (uint64_t)m->clock;
 		pass(m, 10);
-		t = tick_learn(&m->tick, before, t, (uint64_t)m->counter);
+		t = tick_learn(&m->tick, &seen, before, t, (uint64_t)m->counter);
 		m->asked++;
 	}
 	assert_true(t >= m->told);
@@ -130,47 +133,77 @@ static void a_counter_set_back_or_stopped_or_changed_is_survived(void **state)
 	}
 }
 
-/* Another processor made a new base between this one's look at the counter and at the base. */
-static void a_reading_older_than_the_base_does_not_undo_it(void **state)
+static void a_counter_a_little_behind_that_of_another_processor_changes_nothing(void **state)
 {
 	struct machine m = machine(2.6);
-	struct tick before;
+	struct tick seen;
+	uint64_t tick, ns;
 
 	run(&m, 20e6, 100);
-	before = m.tick;
-	assert_int_equal(tick_read(&m.tick, m.tick.base.tick - 90), 0);
-	assert_true(tick_learn(&m.tick, m.tick.base.tick - 90, m.tick.base.ns - 40,
-			       m.tick.base.tick - 20) <= m.tick.base.ns);
-	assert_memory_equal(&before, &m.tick, sizeof(before));
+	tick_look(&m.tick, &seen);
+	tick = seen.base.tick;
+	ns = seen.base.ns;
+	assert_int_equal(tick_read(&m.tick, tick - 90), 0);
+	assert_int_equal(tick_learn(&m.tick, &seen, tick - 90, ns - 40, tick - 20), ns);
+	assert_memory_equal(&seen.base, &m.tick.base, sizeof(seen.base));
+}
+
+/* Between any two steps, for longer than what it saw is valid. */
+static void a_thread_stopped_while_it_asks_is_not_sent_elsewhere(void **state)
+{
+	for (unsigned step = 0; step < 3; step++) {
+		struct machine m = machine(2.6);
+		struct tick seen, others;
+		uint64_t before, ns, t;
+
+		run(&m, 20e6, 100);
+		pass(&m, 5e6);
+		tick_look(&m.tick, &seen);
+		if (step == 0)
+			run(&m, 20e6, 100);
+		before = (uint64_t)m.counter;
+		if (step == 1)
+			run(&m, 20e6, 100);
+		ns = (uint64_t)m.clock;
+		if (step == 2)
+			run(&m, 20e6, 100);
+		others = m.tick;
+		t = tick_learn(&m.tick, &seen, before, ns, (uint64_t)m.counter);
+		assert_in_range(t, ns, ns + 1000);
+		assert_memory_equal(&others.base, &m.tick.base, sizeof(others.base));
+		run(&m, 20e6, 100);
+		assert_true(m.worst < 1000);
+	}
 }
 
 static void an_answer_that_took_long_is_not_built_upon(void **state)
 {
 	struct machine m = machine(2.6);
-	struct tick before;
+	struct tick seen;
 
 	run(&m, 20e6, 100);
 	pass(&m, 10e6);
-	before = m.tick;
-	assert_true(tick_learn(&m.tick, (uint64_t)m.counter, (uint64_t)m.clock + 40000,
+	tick_look(&m.tick, &seen);
+	assert_true(tick_learn(&m.tick, &seen, (uint64_t)m.counter, (uint64_t)m.clock + 40000,
 			       (uint64_t)m.counter + 100000) >= m.told);
-	assert_memory_equal(&before, &m.tick, sizeof(before));
+	assert_memory_equal(&seen.base, &m.tick.base, sizeof(seen.base));
 }
 
 static void whoever_finds_it_being_changed_gets_the_time_of_the_kernel(void **state)
 {
 	struct machine m = machine(2.6);
-	struct tick before;
+	struct tick seen;
 
 	run(&m, 20e6, 100);
 	m.tick.turn++;
-	before = m.tick;
 	m.asked = 0;
 	pass(&m, 5000);
 	assert_int_equal(tick_read(&m.tick, (uint64_t)m.counter), 0);
-	assert_int_equal(tick_learn(&m.tick, (uint64_t)m.counter, 12345, (uint64_t)m.counter + 9),
-			 12345);
-	assert_memory_equal(&before, &m.tick, sizeof(before));
+	tick_look(&m.tick, &seen);
+	assert_int_equal(
+		tick_learn(&m.tick, &seen, (uint64_t)m.counter, 12345, (uint64_t)m.counter + 9),
+		12345);
+	assert_memory_equal(&seen.base, &m.tick.base, sizeof(seen.base));
 	tick_forget(&m.tick);
 	run(&m, 20e6, 100);
 	assert_true(m.asked < 100000);
@@ -183,7 +216,9 @@ int main(void)
 		cmocka_unit_test(calls_far_apart_get_the_time_of_the_kernel),
 		cmocka_unit_test(a_clock_that_is_slewed_is_followed_and_never_goes_back),
 		cmocka_unit_test(a_counter_set_back_or_stopped_or_changed_is_survived),
-		cmocka_unit_test(a_reading_older_than_the_base_does_not_undo_it),
+		cmocka_unit_test(
+			a_counter_a_little_behind_that_of_another_processor_changes_nothing),
+		cmocka_unit_test(a_thread_stopped_while_it_asks_is_not_sent_elsewhere),
 		cmocka_unit_test(an_answer_that_took_long_is_not_built_upon),
 		cmocka_unit_test(whoever_finds_it_being_changed_gets_the_time_of_the_kernel),
 	};
