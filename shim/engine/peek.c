@@ -2,37 +2,16 @@
  *
  * peek: see peek.h.
  *
- * Source: process_vm_readv(2), proc(5) (/proc/PID/mem; "Seccomp:" in /proc/PID/status).
+ * Source: process_vm_readv(2), proc(5) (/proc/PID/mem).
  */
 #include "shim/engine/peek.h"
+#include "shim/engine/filter.h"
 #include "shim/engine/state.h"
 #include "shim/engine/sys.h"
 
 enum {
 	PAGE = 4096,
-	STATUS = 4096,
 };
-
-static bool filtered;
-
-void peek_start(void)
-{
-	static char status[STATUS];
-	static const char name[] = "\nSeccomp:\t";
-	int fd = sys_open("/proc/self/status", O_RDONLY | O_CLOEXEC, 0);
-	long n;
-
-	if (fd < 0)
-		return;
-	n = sys_read(fd, status, sizeof(status));
-	sys_close(fd);
-	for (long i = 0; i + (long)sizeof(name) <= n; i++) {
-		if (!memcmp(status + i, name, sizeof(name) - 1)) {
-			filtered = status[i + (long)sizeof(name) - 1] != '0';
-			return;
-		}
-	}
-}
 
 static size_t read_filtered(uint64_t from, void *to, size_t n)
 {
@@ -57,7 +36,7 @@ size_t peek_read(uint64_t from, void *to, size_t n)
 {
 	size_t done = 0;
 
-	if (filtered)
+	if (filter_in_force())
 		return read_filtered(from, to, n);
 	if (read_whole(from, to, n))
 		return n;

@@ -12,9 +12,6 @@
 
 #include "core/core.h"
 
-/* Find out whether a filter is in force. */
-void peek_start(void);
-
 /* Copy up to n bytes from address `from`.
  * Returns how many could be read, from the start; 0 when none. */
 size_t peek_read(uint64_t from, void *to, size_t n);

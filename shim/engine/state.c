@@ -6,9 +6,9 @@
 #include "shim/engine/clock.h"
 #include "shim/engine/conn.h"
 #include "shim/engine/fd.h"
+#include "shim/engine/filter.h"
 #include "shim/engine/heads.h"
 #include "shim/engine/modules.h"
-#include "shim/engine/peek.h"
 #include "shim/engine/record.h"
 #include "shim/engine/recorder.h"
 #include "shim/engine/stack.h"
@@ -71,6 +71,8 @@ bool engine_start(char *const *environ, uint32_t door, const char **ret_problem)
 	*ret_problem = NULL;
 	if (engine.active)
 		return true;
+	if (!filter_start(environ))
+		return false;
 	*ret_problem = config_read(&engine.config, environ);
 	if (*ret_problem || !engine.config.enabled) {
 		if (engine.config.quiet)
@@ -85,7 +87,6 @@ bool engine_start(char *const *environ, uint32_t door, const char **ret_problem)
 	engine.door = door;
 	engine.pid = sys_getpid();
 	clock_start(door == TRACE_DOOR_LIBC);
-	peek_start();
 	engine.t_load = clock_now();
 	fds[1] = fds[2] = CONN_TEXT;
 	engine_fds = fds;

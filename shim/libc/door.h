@@ -134,6 +134,8 @@ static inline __attribute__((always_inline)) void libc_leave(struct call *c, uns
 
 /* next.c: fill libc_next; look one name up now (NULL when nobody defines it). */
 void libc_next_fill(void);
+/* The same without dlsym, which allocates, and so makes system calls, when it does not find a name. */
+void libc_next_fill_silently(void);
 void *libc_next_find(unsigned symbol);
 void *libc_global(const char *name); /* first definition in the process, ours included */
 long libc_early_failed(long ret);    /* for the assembly file: -errno in, errno set, -1 out */

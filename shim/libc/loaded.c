@@ -180,9 +180,19 @@ static void *find_in(const struct link_map *map, const char *name)
 	return ELF64_ST_TYPE(t.symbols[i].st_info) == STT_GNU_IFUNC ? ((void *(*)(void))p)() : p;
 }
 
+/* The head of the list stays where it is. */
+static const struct link_map *head(void)
+{
+	static const struct link_map *first;
+
+	if (!first)
+		first = first_library();
+	return first;
+}
+
 void *loaded_find(const char *name, bool behind_us)
 {
-	const struct link_map *map = first_library();
+	const struct link_map *map = head();
 	void *p = NULL;
 
 	if (behind_us) {
@@ -196,7 +206,7 @@ void *loaded_find(const char *name, bool behind_us)
 
 const char *loaded_self(void)
 {
-	const struct link_map *map = ours(first_library());
+	const struct link_map *map = ours(head());
 
 	return map && map->l_name && map->l_name[0] ? map->l_name : NULL;
 }

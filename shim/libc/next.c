@@ -90,6 +90,19 @@ void *libc_global(const char *name)
 	return dlsym ? dlsym(LIBC_RTLD_DEFAULT, name) : loaded_find(name, false);
 }
 
+void libc_next_fill_silently(void)
+{
+	for (unsigned i = 0; i < SYM_COUNT; i++) {
+		void *p = loaded_find(next_names[i].name, true);
+
+		if (!p && next_names[i].other)
+			p = loaded_find(next_names[i].other, true);
+		if (p)
+			__atomic_store_n(&libc_next[i], p, __ATOMIC_RELEASE);
+	}
+	libc_errno();
+}
+
 void libc_next_fill(void)
 {
 	for (unsigned i = 0; i < SYM_COUNT; i++) {

@@ -4,12 +4,14 @@
  *
  * (1) The constructor fills the table of next definitions, then starts the engine.  It may run before
  *     or after libc's own and those of other libraries.
+ *     Under a filter that may kill us it does the first only, with no call but open, read and close.
  * (2) A wrong configuration leaves the process alone and costs one line on fd 2, unless
  *     SHAKEDOWN_QUIET=1.  A place nobody can write to costs the line only: it may become writable.
  * (3) The line is said once in a tree of processes: who says it leaves SHAKEDOWN_SAID=1 in its
  *     environment.
  */
 #include "shim/engine/config.h"
+#include "shim/engine/filter.h"
 #include "shim/engine/line.h"
 #include "shim/engine/state.h"
 #include "shim/engine/sys.h"
@@ -149,6 +151,14 @@ __attribute__((constructor(101))) static void start(int argc, char **argv, char 
 	char **variables = find_environ(envp);
 	const char *self = find_self();
 
+#ifdef SYS_open
+	if (!libc_global("gnu_get_libc_version")) /* musl opens files the old way */
+		filter_open_call = SYS_open;
+#endif
+	if (!filter_start(variables)) {
+		libc_next_fill_silently();
+		return;
+	}
 	tell_at_exit();
 	libc_next_fill();
 	if (!engine_start(variables, TRACE_DOOR_LIBC, &problem)) {

@@ -157,11 +157,18 @@ static long status_field(const char *name)
 static void check_limits(struct doctor *d)
 {
 	char line[64];
+	const char *killed;
+	unsigned filters = launch_filters(&killed);
 
-	if (status_field("Seccomp") > 0)
+	if (killed)
+		SAY("seccomp", DOCTOR_NO,
+		    "a filter is in force here that kills for %s, which the library calls: "
+		    "commands run unwatched; allow it, or let the filter answer with an error",
+		    killed);
+	else if (filters)
 		SAY("seccomp", DOCTOR_NOTE,
-		    "a filter is active here (container?): calls it forbids are missing from the "
-		    "trace, which says so");
+		    "a filter is in force here (container?) and lets the library's calls live; "
+		    "what it refuses is missing from the trace, which says so");
 	if (status_field("NoNewPrivs") > 0)
 		SAY("privileges", DOCTOR_NOTE,
 		    "no_new_privs is set: setuid bits have no effect, so they do not prevent a "

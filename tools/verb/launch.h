@@ -76,6 +76,12 @@ bool launch_max_trace_check(const char *name, uint64_t max);
 /* Take the variables out of the environment that are not for the library. */
 void launch_environ_strip(void);
 
+/* ---- launch_filter.c ---- */
+
+/* How many seccomp filters are in force here, and so in every process started from here.  *ret_killed
+ * is the first call of the library's for which they kill, NULL when they let it live. */
+unsigned launch_filters(const char **ret_killed);
+
 /* ---- launch_process.c ---- */
 
 struct launch_job {

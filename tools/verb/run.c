@@ -277,7 +277,32 @@ static int conclude(const struct launch_job *job, const struct verdict *v, const
 	return status;
 }
 
-static int watch(char **argv, const struct verdict *v, struct launch_library *lib)
+/* The filters we live under are the command's, too. */
+static void judge_filters(struct verdict *v, bool *ret_kill)
+{
+	const char *killed;
+	unsigned n = launch_filters(&killed);
+
+	*ret_kill = killed;
+	unsetenv("SHAKEDOWN_FILTERS");
+	if (!killed) {
+		if (n)
+			set_number("SHAKEDOWN_FILTERS", n);
+		return;
+	}
+	set("SHAKEDOWN", "off"); /* somebody else may preload it all the same */
+	v->sight = SIGHT_BLIND;
+	snprintf(v->sentence, sizeof(v->sentence),
+		 "blind: a seccomp filter is in force here that kills for %s, which the library "
+		 "calls; it is not loaded",
+		 killed);
+	snprintf(v->remedy, sizeof(v->remedy),
+		 "allow %s in the filter, or let it answer with an error (systemd: "
+		 "SystemCallErrorNumber=EPERM)",
+		 killed);
+}
+
+static int watch(char **argv, const struct verdict *v, struct launch_library *lib, bool kills)
 {
 	struct launch_folder folder;
 	struct launch_job job = {.path = v->path,
@@ -291,7 +316,7 @@ static int watch(char **argv, const struct verdict *v, struct launch_library *li
 	if (!launch_folder_make(output, argv[0], append, &folder))
 		return LAUNCH_FAILED;
 	set_variables(folder.path);
-	if (!set_preload(lib, v) || !launch_job_run(&job)) {
+	if ((!kills && !set_preload(lib, v)) || !launch_job_run(&job)) {
 		launch_folder_undo(&folder);
 		return LAUNCH_FAILED;
 	}
@@ -306,6 +331,7 @@ static int run(int argc, char **argv)
 {
 	struct launch_library lib;
 	struct verdict v;
+	bool kills;
 	int status;
 
 	if (argc == 0) {
@@ -321,9 +347,10 @@ static int run(int argc, char **argv)
 	}
 	if (!prepare_library(&lib))
 		return LAUNCH_FAILED;
+	judge_filters(&v, &kills);
 	if (!quiet)
 		say_verdict(&v);
-	status = watch(argv, &v, &lib);
+	status = watch(argv, &v, &lib, kills);
 	launch_library_done(&lib);
 	return status;
 }
