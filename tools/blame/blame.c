@@ -312,32 +312,85 @@ static bool is_user(const struct frame *f)
 	return has_role(f, "user");
 }
 
+/* It may be named: the user's own, or what he put into the way of requests. */
+static bool is_candidate(const struct frame *f)
+{
+	return is_user(f) || (f->go && role_go_is_chosen(f->function));
+}
+
+/* Whose a frame is, for a sentence: the package of a Go function, the file otherwise. */
+static const char *owner(struct blamer *b, const struct frame *f)
+{
+	char package[160];
+
+	if (!f->go || !f->function)
+		return f->module;
+	role_go_package(f->function, package, sizeof(package));
+	return say(b, "%s", package);
+}
+
 /* The innermost frame of a runtime, server, library or framework that stands inside all of the user's;
  * NULL when the user's own frames come first. */
 static const struct frame *find_foreign(const struct stack *s)
 {
 	uint32_t i;
 
-	for (i = 0; i < s->frames && !is_user(&s->frame[i]); i++)
+	for (i = 0; i < s->frames && !is_candidate(&s->frame[i]); i++)
 		if (has_role(&s->frame[i], "runtime") || has_role(&s->frame[i], "server") ||
 		    has_role(&s->frame[i], "library") || has_role(&s->frame[i], "framework"))
 			return &s->frame[i];
 	return NULL;
 }
 
+static bool stack_holds(const struct stack *s, const char *function)
+{
+	uint32_t i;
+
+	for (i = 0; i < s->frames; i++)
+		if (s->frame[i].function && strcmp(s->frame[i].function, function) == 0)
+			return true;
+	return false;
+}
+
+/* Whose doing is it? In Go the innermost frame always is net's or net/http's; the framework behind them
+ * says more. */
+static const struct frame *find_doer(const struct stack *s)
+{
+	const struct frame *f = find_foreign(s);
+	uint32_t i;
+
+	for (i = 0; f && f->go && i < s->frames && !is_candidate(&s->frame[i]); i++)
+		if (has_role(&s->frame[i], "framework") || role_go_decides(s->frame[i].function))
+			return &s->frame[i];
+	for (i = 0; f && f->go && i < s->frames && !is_candidate(&s->frame[i]); i++)
+		if (has_role(&s->frame[i], "server"))
+			return &s->frame[i];
+	return f;
+}
+
+static bool after_the_handlers(const struct stack *s)
+{
+	return stack_holds(s, "net/http.(*response).finishRequest") ||
+	       stack_holds(s, "github.com/valyala/fasthttp.writeResponse");
+}
+
 /* Nobody of the user's is on the stack: who is? */
 static const char *nobody(struct blamer *b, const struct stack *s)
 {
-	const struct frame *last = &s->frame[s->frames - 1], *f = find_foreign(s);
+	const struct frame *last = &s->frame[s->frames - 1], *f = find_doer(s);
 	const char *language = f ? role_language(f->module) : NULL;
 
+	if (f && f->go && !f->function)
+		return cut_short(b, s) ? cut_short(b, s) : "the program's functions have no names";
+	if (f && f->go && after_the_handlers(s))
+		return "written by the server after the handlers returned";
 	if (language)
 		return say(b,
 			   "frames of %s cannot be named yet: the stack leads into %s, not into "
 			   "your code",
 			   language, f->module);
 	if (f)
-		return say(b, "done by %s itself: none of your code is on the stack", f->module);
+		return say(b, "done by %s itself: none of your code is on the stack", owner(b, f));
 	if (!last->module)
 		return "the stack could not be followed into code that belongs to no file";
 	return cut_short(b, s) ? cut_short(b, s) : "the stack could not be followed into your code";
@@ -353,17 +406,26 @@ static const char *place(struct blamer *b, const struct frame *f)
 	return say(b, "%s+0x%llx", f->module ? f->module : "?", (unsigned long long)f->module_off);
 }
 
-/* It moves bytes for whoever asks. */
-static bool is_mover(const struct blamer *b, const struct frame *f)
+/* What a framework calls is a handler, however many others it is called beside; only what the user's own
+ * code calls can be a helper of it. */
+static bool is_handler(const struct stack *s, const struct frame *f)
 {
-	return role_is_helper(f->function) || known_is_shared(&b->known, f);
+	return f->go && (f + 1 == s->frame + s->frames || !is_candidate(f + 1));
+}
+
+/* It moves bytes for whoever asks. */
+static bool is_mover(const struct blamer *b, const struct stack *s, const struct frame *f)
+{
+	if (f->go && role_go_is_helper(f->function))
+		return true;
+	return !is_handler(s, f) && (role_is_helper(f->function) || known_is_shared(&b->known, f));
 }
 
 /* May be left out while another frame remains. */
-static bool is_helper(const struct blamer *b, const struct frame *f)
+static bool is_helper(const struct blamer *b, const struct stack *s, const struct frame *f)
 {
-	return is_mover(b, f) || known_is_place(&b->known, f, KNOWN_SWITCH) ||
-	       known_is_leaf(&b->known, f, KNOWN_SWITCH | KNOWN_INTAKE);
+	return is_mover(b, s, f) || known_is_place(&b->known, f, KNOWN_SWITCH) ||
+	       (!is_handler(s, f) && known_is_leaf(&b->known, f, KNOWN_SWITCH | KNOWN_INTAKE));
 }
 
 /* On the road that leads to every answer? */
@@ -387,12 +449,12 @@ static bool is_about_the_101(const struct exchange *x, const struct finding *f)
 }
 
 /* The innermost frame that composed what was sent, not merely sent it. */
-static const struct frame *find_author(const struct blamer *b, const struct frame *const *user,
-				       uint32_t n)
+static const struct frame *find_author(const struct blamer *b, const struct stack *s,
+				       const struct frame *const *user, uint32_t n)
 {
 	uint32_t i = 0;
 
-	while (i < n && (is_mover(b, user[i]) ||
+	while (i < n && (is_mover(b, s, user[i]) ||
 			 (i + 1 < n && known_is_leaf(&b->known, user[i], KNOWN_SWITCH))))
 		i++;
 	return i < n && !is_road(b, user[i], false) ? user[i] : NULL;
@@ -402,13 +464,13 @@ static const struct frame *find_author(const struct blamer *b, const struct fram
 static const char *nothing_left(struct blamer *b, const struct stack *s, bool compared,
 				const char *innermost)
 {
-	const struct frame *foreign = find_foreign(s);
+	const struct frame *foreign = find_doer(s);
 	char *jumpers = foreign ? NULL : symbols_jumpers(&b->modules, s, NULL);
 	const char *ret;
 
 	if (foreign)
 		ret = say(b, "done by %s itself; your code on the stack only runs it: %s",
-			  foreign->module, innermost);
+			  owner(b, foreign), innermost);
 	else if (jumpers)
 		ret = say(b,
 			  "who called %s left the stack by a jump (a tail call); it may have been: "
@@ -457,11 +519,11 @@ static void judge_frames(struct blamer *b, const struct frame *const *user, uint
 
 	while (n > 0 && is_road(b, user[n - 1], compared))
 		n--;
-	while (first + 1 < n && is_helper(b, user[first]))
+	while (first + 1 < n && is_helper(b, ret->stack, user[first]))
 		first++;
 	if (!n)
 		ret->reason = nothing_left(b, ret->stack, compared, place(b, user[0]));
-	else if (is_mover(b, user[first]))
+	else if (is_mover(b, ret->stack, user[first]))
 		ret->reason = say(b,
 				  "only a helper is left on the stack, whoever called it last is "
 				  "not: %s",
@@ -472,20 +534,114 @@ static void judge_frames(struct blamer *b, const struct frame *const *user, uint
 		ret->reason = doubt(b, ret, compared);
 }
 
-static void judge(struct blamer *b, bool author, struct blame *ret)
+/* ---- Go ---- */
+
+/* Who recovers from a panic stands on the stack inside of who panicked. */
+static uint32_t behind_panic(const struct stack *s)
+{
+	uint32_t i;
+
+	for (i = 0; i < s->frames; i++)
+		if (s->frame[i].go && s->frame[i].function &&
+		    strcmp(s->frame[i].function, "runtime.gopanic") == 0)
+			return i + 1;
+	return 0;
+}
+
+/* A frame inside of f that refuses upgrades on its own account, or panicked because the writer it stands
+ * for is no Hijacker; NULL when f did it. */
+static const struct frame *find_decider(const struct stack *s, const struct frame *f)
+{
+	const struct frame *at = s->frame + behind_panic(s);
+	bool panicked = at != s->frame;
+
+	for (; at < f; at++)
+		if (role_go_decides(at->function) || (panicked && role_go_is_helper(at->function)))
+			return at;
+	return NULL;
+}
+
+/* The library gave up because of the writer it was handed: who wrapped that? */
+static bool blame_wrapper(const struct frame *const *user, uint32_t n, uint32_t first,
+			  struct blame *ret)
+{
+	if (!first)
+		return false;
+	ret->culprit = first + 1 == n ? user[first] : user[0];
+	ret->reason = "the response writer it wraps is no http.Hijacker any more";
+	return true;
+}
+
+/* At a witness the answer is being decided, or the body being taken: whoever called did it, whatever is
+ * normal otherwise. */
+static void judge_witness(struct blamer *b, const struct frame *const *user, uint32_t n,
+			  const struct exchange *x, bool answer, struct blame *ret)
+{
+	unsigned status = x && x->final ? x->final->view->head.status : 0;
+	const struct frame *decider;
+	uint32_t first = 0;
+
+	while (first < n && is_mover(b, ret->stack, user[first]))
+		first++;
+	if (first == n) {
+		ret->reason = say(b,
+				  "only a helper is left on the stack, whoever called it last is "
+				  "not: %s",
+				  place(b, user[0]));
+		return;
+	}
+	decider = answer && status != 101 ? find_decider(ret->stack, user[first]) : NULL;
+	if (decider && status >= 500 && blame_wrapper(user, n, first, ret))
+		return;
+	if (decider)
+		ret->reason = say(b, "done by %s itself, which %s called", owner(b, decider),
+				  place(b, user[first]));
+	else
+		ret->culprit = user[first];
+}
+
+/* Bytes that net/http wrote out of its buffer: the stack is of who emptied it, not of who filled it. */
+static const char *out_of_a_buffer(struct blamer *b, const struct event *e, const struct stack *s)
+{
+	const struct trace_header *h = b->img->header;
+	const char *why = "who filled the server's buffer is not known";
+
+	if (e->kind != EVENT_DATA || e->dir != DIR_TX ||
+	    !stack_holds(s, "net/http.checkConnErrorWriter.Write"))
+		return NULL;
+	if (after_the_handlers(s))
+		why = "written by the server after the handlers returned";
+	else if (stack_holds(s, "net/http.(*response).Hijack"))
+		why = "taking the connection over flushed an answer that somebody had given before";
+	if (b->img->witnesses)
+		return why;
+	return say(b, "%s; no function of the server could be watched for who did%s%.*s", why,
+		   h->note[0] ? ": " : "", (int)sizeof(h->note), h->note);
+}
+
+/* ---- all together ---- */
+
+static void judge(struct blamer *b, const struct exchange *x, const struct event *e, bool author,
+		  struct blame *ret)
 {
 	const struct stack *s = ret->stack;
 	const struct frame **user = calloc(s->frames, sizeof(struct frame *));
+	enum witness_what what = model_witness_what(e);
 	uint32_t i, n = 0;
 
-	for (i = 0; user && i < s->frames; i++)
-		if (is_user(&s->frame[i]))
+	for (i = behind_panic(s); user && i < s->frames; i++)
+		if (is_candidate(&s->frame[i]))
 			user[n++] = &s->frame[i];
-	if (!n)
+	ret->reason = out_of_a_buffer(b, e, s);
+	if (ret->reason)
+		;
+	else if (!n)
 		ret->reason = nobody(b, s);
 	else if (cut_short(b, s))
 		ret->reason = cut_short(b, s);
-	else if (author && (ret->culprit = find_author(b, user, n)))
+	else if (what == WITNESS_ANSWER || what == WITNESS_BODY)
+		judge_witness(b, user, n, x, what == WITNESS_ANSWER, ret);
+	else if (author && (ret->culprit = find_author(b, s, user, n)))
 		ret->reason = NULL;
 	else
 		judge_frames(b, user, n, ret);
@@ -514,6 +670,6 @@ struct blame blamer_blame(struct blamer *b, const struct connection *c, const st
 		return ret;
 	}
 	learn(b);
-	judge(b, is_about_the_101(x, f), &ret);
+	judge(b, x, &c->event[f->blame_event], is_about_the_101(x, f), &ret);
 	return ret;
 }

@@ -285,8 +285,10 @@ bool symbols_name(const struct modules *m, const struct unwound *u, struct stack
 	for (i = 0; i < u->count; i++)
 		if (!name_pc(ret, m, u->pc[i]))
 			return false;
-	for (i = 0; i < ret->frames; i++)
+	for (i = 0; i < ret->frames; i++) {
+		ret->frame[i].go |= u->chain;
 		ret->frame[i].role = role_of_frame(&ret->frame[i]);
+	}
 	return true;
 }
 

@@ -154,7 +154,8 @@ static void walk_chain(const struct unwinder *u, const struct trace_stack *s, st
 void unwinder_walk(struct unwinder *u, const struct trace_stack *s, struct unwound *ret)
 {
 	ret->count = 0;
-	if (s->rec.flags & TRACE_STACK_CHAIN) {
+	ret->chain = s->rec.flags & TRACE_STACK_CHAIN;
+	if (ret->chain) {
 		walk_chain(u, s, ret);
 		return;
 	}

@@ -13,6 +13,7 @@ enum {
 
 struct unwound {
 	uint32_t count;
+	bool chain; /* found along frame pointers: a Go program, whether or not its file is at hand */
 	uint64_t pc[UNWIND_MAX]; /* of the call, not of the return: ready for symbols */
 };
 
