@@ -139,7 +139,7 @@ $(PROG): $(B)/tests/programs/%: tests/programs/%.c $(B)/flags
 	$(Q)$(CC) -std=gnu11 -O2 -g -fomit-frame-pointer -I. -D_GNU_SOURCE -Wall -Wextra $< -o $@ -lpthread -ldl
 
 # What make bench times: see tests/bench/bench.py.
-BENCH_PROGRAMS := $(B)/bench/calls $(B)/bench/idle $(B)/bench/make_trace $(B)/bench/libnop.so $(B)/bench/libstub.so
+BENCH_PROGRAMS := $(B)/bench/calls $(B)/bench/idle $(B)/bench/load $(B)/bench/make_trace $(B)/bench/libnop.so $(B)/bench/libstub.so
 
 $(B)/bench/lib%.so: tests/bench/%.c $(B)/flags shim/engine/calls.def
 	@mkdir -p $(@D)
@@ -184,7 +184,7 @@ test: deps ## build and run all tests (T=name: only those whose name contains it
 	@SHAKEDOWN_VARIANT=$(VARIANT) $(PYTHON) tests/run $(if $(T),-k '$(T)')
 
 unit: $(UNIT)
-programs: $(PROG)
+programs: $(PROG) $(B)/bench/load
 bench-programs: $(BENCH_PROGRAMS)
 
 check-sanitizers: deps ## unit tests again under ASan/UBSan and TSan
@@ -197,7 +197,7 @@ RUN ?= 30
 fuzz: $(FUZZ) ## run each libFuzzer target for RUN seconds (default 30)
 	@sh mk/fuzz.sh $(RUN) $(FUZZ)
 
-bench: deps ## compare with bare, a do-nothing shim and strace; prints a table
+bench: deps ## compare with bare, a do-nothing shim and strace: half an hour (BENCH=--quick: a minute)
 	@$(MAKE) --no-print-directory all bench-programs
 	@$(PYTHON) tests/bench/bench.py $(BENCH)
 

@@ -2,56 +2,47 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """make bench: what watching costs, against bare, against a do-nothing shim, and against strace.
 
-Method: server and client pinned to different cores; per server all conditions are started once and then
-measured in turn, the order reversed every other round (ABBA), so drift hits all alike.  `bare` runs twice
-(A and A'): the interval of A'/A says what this machine can resolve.  Ratios are per round; the point is
-their mean, the interval the 95 % interval of the mean.  Two figures: throughput, and server CPU per request
-(scheduler nanoseconds of all the server's threads).  A bar is met when the point meets it and the A/A
-interval lies within 1.5 %; otherwise the row says `inconclusive`.
+Servers: how is written in pairs.py.  Two figures, each as a ratio to bare with its 95 % interval:
+throughput, and server CPU per request.  The bar is throughput's, as long as bare keeps its core busy;
+where the client is the slower of the two, throughput says more about the client, and the bar is that
+of server CPU per request.  A bar is met when the point meets it and the A/A interval of the same figure
+lies within 1.5 %; else the row says `inconclusive`.
 
-    make bench                       30 rounds of 2 s
-    make bench BENCH='--quick'       3 rounds of 1 s: a smoke test, says little
-    make bench BENCH='--only nginx'  rows whose name contains the word
+Calls: ns per call with the kernel stubbed out, over a do-nothing shim with the same entry points.
+Memory: what an idle upgraded connection costs.  Report: how fast a trace is read.
+
+    make bench                            30 rounds of 2 s: about 6 minutes a server
+    make bench BENCH='--quick'            a minute in all, to see that everything runs; no measurement
+    make bench BENCH='--only nginx'       rows whose name contains the word
+    make bench BENCH='--json FILE'        the figures for programs, too
 """
 import argparse
-import contextlib
-import glob
-import math
+import dataclasses
+import json
 import os
-import re
-import shutil
-import signal
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
 
-ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-sys.path.insert(0, os.path.join(ROOT, "tests", "lib"))
-import harness  # noqa: E402
+import pairs
+from pairs import ROOT, SERVER_CPU, Row, Variant, harness
 
 BENCH = os.path.join(ROOT, "build", "release", "bench")
 LIB = os.path.join(ROOT, "build", "libshakedown.so")
 TOOL = os.path.join(ROOT, "build", "shakedown")
 NOP = os.path.join(BENCH, "libnop.so")
 STUB = os.path.join(BENCH, "libstub.so")
-SERVER_CPU, CLIENT_CPU = 0, (os.cpu_count() or 2) - 1
+MiB = 1 << 20
 
 
-def cpu_ns(pid):
-    """Scheduler time of a process and its children, all threads."""
-    total = 0
-    for p in harness.descendants(pid):
-        for path in glob.glob("/proc/%d/task/*/schedstat" % p):
-            with open(path) as f:
-                total += int(f.read().split()[0])
-    return total
+# ---- servers -----------------------------------------------------------------------------------
 
 
-def nginx_command(port, work):
+def nginx(port, work):
     conf = os.path.join(work, "nginx-%d.conf" % port)
-    with open(conf, "w") as f:
+    with open(conf, "w", encoding="ascii") as f:
         f.write("""daemon off; master_process off; worker_processes 1; pid %s/nginx-%d.pid;
 error_log /dev/null; events { worker_connections 1024; }
 http { access_log off; keepalive_requests 1000000000; client_body_temp_path %s; proxy_temp_path %s;
@@ -61,103 +52,120 @@ http { access_log off; keepalive_requests 1000000000; client_body_temp_path %s; 
     return ["/usr/sbin/nginx", "-c", conf]
 
 
-SERVERS = {
-    "nginx keep-alive": (nginx_command, []),
-    "nginx close-per-request": (nginx_command, ["-H", "Connection: close"]),
-    "node http": (lambda port, work: ["node", os.path.join(ROOT, "tests/bench/app.js"), str(port)], []),
-    "uvicorn": (lambda port, work: ["/usr/bin/python3", "-m", "uvicorn", "--log-level", "critical",
-                                    "--app-dir", os.path.join(ROOT, "tests/bench"), "--port", str(port),
-                                    "app:app"], []),
-}
-CONDITIONS = ["bare", "bare again", "do-nothing shim", "watching"]
+def node(port, work):
+    return ["node", os.path.join(ROOT, "tests/bench/app.js"), str(port)]
 
 
-class Running:
-    """One server under one condition, pinned."""
-
-    def __init__(self, command, condition, work):
-        self.port = harness.free_port()
-        env = dict(os.environ)
-        env.pop("LD_PRELOAD", None)
-        argv = ["taskset", "-c", str(SERVER_CPU)]
-        if condition == "do-nothing shim":
-            env["LD_PRELOAD"] = NOP
-        elif condition == "watching":
-            env["LD_PRELOAD"] = LIB
-            env["SHAKEDOWN_TRACE"] = os.path.join(work, "trace-%d" % self.port)
-        elif condition == "strace":
-            argv += ["strace", "-f", "-qq", "-e", "trace=%net,read,write,readv,writev,close",
-                     "-o", "/dev/null"]
-        self.process = subprocess.Popen(argv + command(self.port, work), env=env, cwd=work,
-                                        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        harness.wait_for(lambda: harness.is_listening(self.process.pid, self.port), "the server to listen")
-
-    def measure(self, extra, seconds):
-        """(requests per second, server CPU ns per request)"""
-        before = cpu_ns(self.process.pid)
-        out = subprocess.run(["taskset", "-c", str(CLIENT_CPU), "wrk", "-t1", "-c16",
-                              "-d%ds" % seconds] + extra + ["http://127.0.0.1:%d/ping" % self.port],
-                             capture_output=True, text=True, check=True).stdout
-        used = cpu_ns(self.process.pid) - before
-        requests = int(re.search(r"(\d+) requests in", out)[1])
-        rate = float(re.search(r"Requests/sec:\s+([\d.]+)", out)[1])
-        return rate, used / max(requests, 1)
-
-    def stop(self):
-        # strace waits for its tracee, so the innermost process goes first.
-        for pid in reversed(harness.descendants(self.process.pid)):
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGTERM)
-        self.process.wait(timeout=20)
+def uvicorn(port, work):
+    return ["/usr/bin/python3", "-m", "uvicorn", "--log-level", "critical", "--lifespan", "off",
+            "--ws-ping-interval", "600", "--app-dir", os.path.join(ROOT, "tests/bench"),
+            "--port", str(port), "app:app"]
 
 
-def interval(ratios):
-    mean = statistics.fmean(ratios)
-    if len(ratios) < 2:
-        return mean, float("inf")
-    return mean, 1.96 * statistics.stdev(ratios) / math.sqrt(len(ratios))
+ROWS = (
+    Row("nginx keep-alive", "nginx", nginx, "keep-alive"),
+    Row("nginx close-per-request", "nginx", nginx, "close"),
+    Row("node http", "node", node, "keep-alive", warm_ms=600),
+    Row("uvicorn", "python3", uvicorn, "keep-alive", warm_ms=300),
+    Row("uvicorn websocket echo", "python3", uvicorn, "websocket", path="/echo", warm_ms=300),
+)
+
+# The first is the baseline, the second is A/A; the bar is for those that watch.
+VARIANTS = (
+    Variant("bare"),
+    Variant("bare again (A/A)"),
+    Variant("do-nothing shim", env=(("LD_PRELOAD", NOP),)),
+    Variant("watching", env=(("LD_PRELOAD", LIB), ("SHAKEDOWN_TRACE", "{trace}"))),
+)
+UNDER_THE_BAR = ("watching",)
+
+# Peers so slow that a few short rounds (at most 4 of 0.5 s) beside bare say enough.
+PEERS = (
+    Variant("strace", prefix=("strace", "-f", "-qq", "-o", "/dev/null",
+                              "-e", "trace=%net,read,write,readv,writev,close")),
+)
 
 
-def bench_server(name, rounds, seconds):
-    command, extra = SERVERS[name]
-    work = tempfile.mkdtemp(prefix="shakedown-bench-")
-    running = {c: Running(command, c, work) for c in CONDITIONS}
-    samples = {c: [] for c in CONDITIONS}
-    try:
-        for r in list(running.values()):
-            r.measure(extra, 1)
-        for i in range(rounds):
-            for c in CONDITIONS if i % 2 == 0 else reversed(CONDITIONS):
-                samples[c].append(running[c].measure(extra, seconds))
-            print("\r%s: round %d of %d" % (name, i + 1, rounds), end="", file=sys.stderr, flush=True)
-        print(file=sys.stderr)
-        traced = Running(command, "strace", work)
-        traced.measure(extra, 1)
-        slow = traced.measure(extra, seconds)
-        traced.stop()
-    finally:
-        for r in running.values():
-            r.stop()
-        shutil.rmtree(work, ignore_errors=True)
+class Progress:
+    """How far a row is, on stderr: rewritten in place on a terminal, else a line at its start."""
 
-    def ratios(condition, figure):
-        return interval([(b[figure] / a[figure]) ** (1 if figure == 0 else -1)
-                         for a, b in zip(samples["bare"], samples[condition])])
-    bare_rate = statistics.fmean(s[0] for s in samples["bare"])
-    bare_cpu = statistics.fmean(s[1] for s in samples["bare"])
-    print("\n%s: bare %.0f requests/s, %.1f us server CPU each" % (name, bare_rate, bare_cpu / 1000))
-    print("  %-18s %22s %28s" % ("", "throughput / bare", "bare CPU / CPU per request"))
-    for c in CONDITIONS[1:]:
-        t, ti = ratios(c, 0)
-        u, ui = ratios(c, 1)
-        verdict = ""
-        if c == "watching":
-            aa = max(ratios("bare again", 0)[1] + abs(ratios("bare again", 0)[0] - 1),
-                     ratios("bare again", 1)[1] + abs(ratios("bare again", 1)[0] - 1))
-            verdict = ("inconclusive (A/A %.1f %%)" % (100 * aa) if aa > 0.015 else
-                       "bar 0.97 met" if min(t, u) >= 0.97 else "bar 0.97 MISSED")
-        print("  %-18s %12.3f +- %.3f %18.3f +- %.3f   %s" % (c, t, ti, u, ui, verdict))
-    print("  %-18s %12.3f %28.3f" % ("strace", slow[0] / bare_rate, bare_cpu / slow[1]))
+    def __init__(self, name, rounds):
+        self.name, self.rounds, self.start = name, rounds, time.monotonic()
+        self.place = sys.stderr.isatty()
+
+    def __call__(self, done):
+        left = ""
+        if done:
+            seconds = (time.monotonic() - self.start) / done * (self.rounds - done)
+            left = ", %d:%02d left" % divmod(int(seconds), 60)
+        text = "%s: round %d of %d%s" % (self.name, done + 1, self.rounds, left)
+        if self.place:
+            print("\r%-76s" % text, end="", file=sys.stderr, flush=True)
+        elif not done:
+            print(text, file=sys.stderr, flush=True)
+
+    def end(self):
+        if self.place:
+            print("\r%-76s\r" % "", end="", file=sys.stderr, flush=True)
+
+
+def figures(samples, base, name, row, again):
+    """The entry of one variant in the result."""
+    result = {"variant": name}
+    for figure, of in (("throughput", pairs.throughput), ("cpu", pairs.cpu)):
+        ratio = of(samples[base], samples[name])
+        result[figure] = {"ratio": ratio.point, "low": ratio.low, "high": ratio.high}
+        if name in UNDER_THE_BAR:
+            result[figure]["verdict"] = pairs.verdict(
+                ratio, of(samples[base], samples[again]), row.bar)
+    return result
+
+
+def bench_server(row, rounds, seconds):
+    progress = Progress(row.name, rounds)
+    stolen = pairs.stolen()
+    samples = pairs.compare(row, VARIANTS, rounds, seconds, progress)
+    stolen = [b - a for a, b in zip(stolen, pairs.stolen())]
+    base, again = (v.name for v in VARIANTS[:2])
+    bare = samples[base]
+    result = {
+        "row": row.name, "bar": row.bar,
+        "requests_per_s": statistics.fmean(s.rate for s in bare),
+        "cpu_ns_per_request": statistics.fmean(s.cpu_ns for s in bare),
+        "core_busy": statistics.fmean(s.busy for s in bare),
+        "stolen": stolen[0] / stolen[1],
+        "variants": [figures(samples, base, v.name, row, again) for v in VARIANTS[1:]],
+        "rounds": {name: [dataclasses.asdict(s) for s in of] for name, of in samples.items()},
+    }
+    result["figure"] = "throughput" if result["core_busy"] >= pairs.SATURATED else "cpu"
+    for peer in PEERS:
+        if harness.have_program(peer.prefix[0]):
+            few = pairs.compare(row, (VARIANTS[0], peer), min(rounds, 4), min(seconds, 0.5),
+                                lambda done: None)
+            result["variants"].append(figures(few, base, peer.name, row, again))
+    progress.end()
+    return result
+
+
+def print_server(result, quick):
+    print("\n%s: bare %.0f requests/s, %.2f us of server CPU each, its core %.0f %% busy%s" % (
+        result["row"], result["requests_per_s"], result["cpu_ns_per_request"] / 1000,
+        100 * result["core_busy"],
+        ", %.1f %% stolen" % (100 * result["stolen"]) if result["stolen"] > 0.001 else ""))
+    print("  %-18s %-36s %s" % ("", "throughput / bare", "CPU per request, bare / this"))
+    for v in result["variants"]:
+        cells = [str(pairs.Interval(f["ratio"], f["high"] - f["ratio"])) +
+                 ("" if quick else " " + f.get("verdict", "")) for f in (v["throughput"], v["cpu"])]
+        print(("  %-18s %-36s %s" % (v["variant"], *cells)).rstrip())
+        if v["variant"] in UNDER_THE_BAR and not quick:
+            print("  %-18s bar %.2f of %s: %s" % (
+                "", result["bar"],
+                "throughput" if result["figure"] == "throughput" else
+                "server CPU per request (the client was the slower one)",
+                v[result["figure"]]["verdict"]))
+
+
+# ---- calls, memory, report ---------------------------------------------------------------------
 
 
 def run_calls(what, preload, rounds):
@@ -171,6 +179,7 @@ def run_calls(what, preload, rounds):
 
 def bench_calls(runs):
     print("\nns per call, kernel stubbed, over a do-nothing shim (median of %d)" % runs)
+    results = []
     for what, rounds, bar in (("untracked", 5000000, 5), ("upgraded", 3000000, 60),
                               ("exchange", 1000000, None)):
         deltas = []
@@ -181,6 +190,8 @@ def bench_calls(runs):
         print("  %-28s %+8.1f ns   (%.1f .. %.1f)%s" % (
             what + (" (read + write)" if what == "exchange" else ""), d, min(deltas), max(deltas),
             "   bar %d %s" % (bar, "met" if d <= bar else "MISSED") if bar else ""))
+        results.append({"call": what, "ns": d, "least": min(deltas), "most": max(deltas), "bar": bar})
+    return results
 
 
 def bench_memory(few=2000, many=10000):
@@ -201,6 +212,7 @@ def bench_memory(few=2000, many=10000):
           " %d in the trace's table)   bar 512 %s" % (
               few, many, own + row, own, row, "met" if own + row <= 512 else "MISSED"))
     print("  besides, pages of the trace with the records of its handshake: %.0f B" % (files - row))
+    return {"state_bytes": own + row, "record_bytes": files - row, "bar": 512}
 
 
 def bench_report(size):
@@ -215,30 +227,59 @@ def bench_report(size):
             start = time.monotonic()
             subprocess.run([TOOL, "report", trace], stdout=subprocess.DEVNULL, check=True)
             times.append(time.monotonic() - start)
-        best = statistics.median(times[1:])
-        rate = real / best / 1e6
+        seconds = statistics.median(times[1:])
+        rate = real / seconds / 1e6
         print("\nreport on a %.0f MiB trace (mix: see tests/bench/make_trace.c): %.2f s, %.0f MB/s"
-              "   bar 500 %s" % (real / 2**20, best, rate, "met" if rate >= 500 else "MISSED"))
+              "   bar 500 %s" % (real / MiB, seconds, rate, "met" if rate >= 500 else "MISSED"))
+        return {"bytes": real, "seconds": seconds, "bar_bytes_per_s": 500e6}
+
+
+# ---- the whole ---------------------------------------------------------------------------------
+
+
+def options():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("--rounds", type=int, default=30)
+    parser.add_argument("--seconds", type=float, default=2, help="of load per variant and round")
+    parser.add_argument("--quick", action="store_true", help="see that everything runs")
+    parser.add_argument("--only", default="", metavar="WORD")
+    parser.add_argument("--json", metavar="FILE")
+    args = parser.parse_args()
+    if args.quick:
+        args.rounds, args.seconds = 2, 0.1
+    if args.rounds < 2:
+        parser.error("an interval takes two rounds")
+    if len(pairs.CPUS) < 2:
+        parser.error("server and client want a core each, here is one")
+    return args
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    parser.add_argument("--rounds", type=int, default=30)
-    parser.add_argument("--seconds", type=int, default=2)
-    parser.add_argument("--quick", action="store_true")
-    parser.add_argument("--only", default="")
-    args = parser.parse_args()
-    rounds, seconds = (3, 1) if args.quick else (args.rounds, args.seconds)
-    print("%d rounds of %d s, %s" % (rounds, seconds, os.uname().release))
-    if args.only in "calls":
-        bench_calls(3 if args.quick else 7)
-    if args.only in "memory":
-        bench_memory()
-    if args.only in "report":
-        bench_report((64 << 20) if args.quick else (1 << 30))
-    for name in SERVERS:
+    args = options()
+    quick = args.quick
+    print("%d rounds of %g s, Linux %s%s" % (
+        args.rounds, args.seconds, os.uname().release,
+        "; QUICK: shows that everything runs, measures nothing" if quick else ""), flush=True)
+    result = {"version": 1, "kernel": os.uname().release, "rounds": args.rounds,
+              "seconds": args.seconds, "measurement": not quick, "servers": []}
+    for name, bench in (("calls", lambda: bench_calls(1 if quick else 7)),
+                        ("memory", bench_memory),
+                        ("report", lambda: bench_report((64 if quick else 1024) * MiB))):
         if args.only in name:
-            bench_server(name, rounds, seconds)
+            result[name] = bench()
+    for row in ROWS:
+        if args.only not in row.name:
+            continue
+        if not harness.have_program(row.program):
+            print("\n%s: not measured, no %s here" % (row.name, row.program))
+            continue
+        result["servers"].append(bench_server(row, args.rounds, args.seconds))
+        print_server(result["servers"][-1], quick)
+        sys.stdout.flush()
+    if args.json:
+        with open(args.json, "w", encoding="ascii") as f:
+            json.dump(result, f, indent=1)
+            f.write("\n")
 
 
 main()

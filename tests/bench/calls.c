@@ -29,11 +29,12 @@ static const char ok[] = "HTTP/1.1 200 OK\r\nServer: nginx/1.22.1\r\n"
 			 "Date: Thu, 01 Jan 2026 00:00:00 GMT\r\nContent-Type: text/plain\r\n"
 			 "Content-Length: 4\r\nConnection: keep-alive\r\n\r\npong";
 
+/* Of our own processor time: what else the machine does is not the shim's. */
 static double now_ns(void)
 {
 	struct timespec t;
 
-	clock_gettime(CLOCK_MONOTONIC, &t);
+	clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &t);
 	return (double)t.tv_sec * 1e9 + (double)t.tv_nsec;
 }
 
