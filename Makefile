@@ -59,8 +59,8 @@ HOST_LIBS := -ldw -lelf -ljansson
 # a program makes its calls.
 GUEST_SRC := $(wildcard core/mem.c core/http/*.c core/websocket/*.c core/exchange/phase*.c core/trace/append.c \
 	     core/trace/mask*.c core/target/elf.c core/target/go.c core/target/go_sites.c core/target/go_table.c \
-	     core/target/site*.c shim/engine/*.c shim/libc/*.c shim/static/*.c)
-GUEST_ASM := $(wildcard shim/engine/*.S shim/libc/*.S shim/static/*.S)
+	     core/target/site*.c shim/engine/*.c shim/libc/*.c shim/static/*.c shim/patch/*.c shim/go/*.c)
+GUEST_ASM := $(wildcard shim/engine/*.S shim/libc/*.S shim/static/*.S shim/patch/*.S shim/go/*.S)
 CORE_SRC  := $(filter-out core/mem.c,$(wildcard core/*.c core/*/*.c))
 TOOL_SRC  := $(filter-out tools/main.c,$(wildcard tools/*.c tools/*/*.c shim/launch/*.c))
 

@@ -11,6 +11,7 @@
 #include "shim/engine/state.h"
 #include "shim/engine/sys.h"
 #include "shim/engine/text.h"
+#include "shim/engine/witness.h"
 
 #include <errno.h>
 #include <linux/seccomp.h>
@@ -171,6 +172,8 @@ static NOINLINE void read_exits(struct call *c)
 		fd_received(c);
 	if (!c->conn || (flags & (MSG_PEEK | MSG_OOB | MSG_ERRQUEUE)))
 		return;
+	if (c->place && !c->place->goid && engine_attempts)
+		witness_moved(conn, c->place);
 	moved = gather_moved(c);
 	if (moved)
 		observe_moved(conn, c, DIR_RX, moved, flags & MSG_TRUNC);

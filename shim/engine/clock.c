@@ -153,6 +153,11 @@ uint64_t clock_now(void)
 	return t ? t : ask_clock();
 }
 
+void clock_ask_always(void)
+{
+	clock_thread_off = 0;
+}
+
 /* ---- the counter ---- */
 
 static uint64_t first_tick, first_ns; /* both at the start */

@@ -14,6 +14,9 @@ uint32_t clock_ask_thread(void);
  * id.  Until then, and where they cannot be found, system calls answer. */
 void clock_start(bool own_threads);
 
+/* The thread pointers are not a C library's: ask the kernel for thread ids from now on. */
+void clock_ask_always(void);
+
 /* The process became another one (fork). */
 void clock_forked(void);
 

@@ -12,6 +12,7 @@
 #include "shim/engine/state.h"
 #include "shim/engine/sys.h"
 #include "shim/engine/text.h"
+#include "shim/engine/witness.h"
 
 enum {
 	SPINS = 64, /* a holder is done within some hundred instructions, unless it was interrupted, */
@@ -89,7 +90,7 @@ struct conn *conn_new(uint32_t fd, enum role role, enum trace_origin origin, uin
 	c->refs = 1;
 	c->fd = fd;
 	c->t_open = now;
-	c->origin = (uint8_t)origin;
+	c->origin = origin & 0x7f;
 	c->listener = UINT32_MAX;
 	phase_init(&c->machine, role);
 	__atomic_store_n(&c->id, __atomic_add_fetch(&last_id, 1, __ATOMIC_RELAXED),
@@ -136,6 +137,7 @@ static __attribute__((noinline)) void free_conn(struct conn *c)
 	}
 	if (c->bits & CONN_ATTEMPT)
 		text_close(c->owner, clock_now());
+	witness_close(c);
 	if (c->heads)
 		heads_give(c->heads);
 	__atomic_store_n(&c->id, 0, __ATOMIC_RELAXED);

@@ -80,8 +80,9 @@ struct conn {
 	uint8_t dying; /* set without the lock: free it when you unlock */
 	uint8_t heads; /* 1 + slot of the pool of partial heads */
 	uint8_t waits; /* reads recorded before the answer */
-	uint8_t origin;
-	uint8_t calls; /* not yet added to the header */
+	uint8_t origin : 7;
+	uint8_t witnessed : 1; /* counted in engine_attempts */
+	uint8_t calls;	       /* not yet added to the header */
 };
 _Static_assert(sizeof(struct conn) <= 440, "memory per idle connection is a promise");
 

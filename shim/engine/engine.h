@@ -80,9 +80,11 @@ extern const struct call_row call_table[CALL_COUNT];
 /* The row of a system call number, CALL_COUNT when there is none. For syscall() and the Go door. */
 unsigned call_from_nr(long nr);
 
-/* Where the application is, for doors that run the engine on another stack than the caller's. */
+/* Where the application is, for doors that run the engine on another stack than the caller's: at an
+ * instruction (its system call, the entry of a witness) of a function that has no frame yet, so that
+ * its return address is at sp and bp is its caller's frame. */
 struct call_place {
-	uint64_t sp, bp, ip; /* of the caller, at the call */
+	uint64_t sp, bp, ip;
 	uint64_t task;	     /* address of its goroutine, 0: none */
 	uint64_t goid;	     /* its number, 0 unknown */
 };

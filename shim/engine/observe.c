@@ -11,6 +11,7 @@
 #include "shim/engine/state.h"
 #include "shim/engine/sys.h"
 #include "shim/engine/watch.h"
+#include "shim/engine/witness.h"
 
 #include <errno.h>
 #include <sys/ioctl.h>
@@ -113,7 +114,7 @@ static inline __attribute__((always_inline)) void finish(struct watch *w, uint64
 		record_ensure_open(c, w->data.fd);
 		watch_flush_pieces(w);
 		if (w->want_stack)
-			w->data.stack = stack_take(watch_now(w));
+			w->data.stack = stack_take(w->data.call->place, watch_now(w));
 		watch_advance(w, end);
 		watch_flush(w, end);
 		record_start(c, (enum dir)w->data.dir, (enum run_mode)w->mode);
@@ -123,6 +124,7 @@ static inline __attribute__((always_inline)) void finish(struct watch *w, uint64
 		c->bits &= (uint16_t) ~(CONN_RECORDING | CONN_EARLY | CONN_LATER);
 		c->start[DIR_RX] = c->machine.off[DIR_RX];
 		c->start[DIR_TX] = c->machine.off[DIR_TX];
+		witness_close(c);
 	}
 	conn_show(c, c->bits & CONN_RECORDED ? watch_now(w) : w->data.t);
 }
@@ -305,7 +307,7 @@ bool observe_read_begins(struct conn *c, const struct call *call)
 		c->waits++;
 		t = clock_now();
 		record_result(c, (int)call->arg[0], call, DIR_RX, TRACE_WAITING, 0, t,
-			      stack_take(t));
+			      stack_take(call->place, t));
 		told = true;
 	}
 	conn_unlock(c);
@@ -349,7 +351,7 @@ void observe_nothing(struct conn *c, const struct call *call, enum dir dir, int 
 	if (tells(c, call, err)) {
 		t = clock_now();
 		record_result(c, (int)call->arg[0], call, dir, err ? TRACE_ERROR : TRACE_EOF, err,
-			      t, err ? 0 : stack_take(t));
+			      t, err ? 0 : stack_take(call->place, t));
 	}
 	if (!err) {
 		c->bits |= CONN_EOF;
@@ -367,7 +369,7 @@ static void tell_closing(struct conn *c, struct closing *how)
 	if (!(c->bits & CONN_RECORDED))
 		return;
 	how->t = clock_now();
-	how->stack = stack_take(how->t);
+	how->stack = stack_take(how->call ? how->call->place : NULL, how->t);
 	if (how->what == TRACE_CLOSED && sys_ioctl((int)how->fd, FIONREAD, &unread) >= 0)
 		how->unread = (uint32_t)unread;
 	record_close(c, how);

@@ -43,6 +43,7 @@ static struct {
 	uint32_t tries;
 	uint64_t reasons; /* of coverage, from before the file was there */
 	uint32_t state;
+	const char *note;
 	uint32_t extending; /* try-lock of ready */
 	uint64_t lap[2];    /* of each half: bytes that were storable before it was reused */
 } rec __attribute__((aligned(64)));
@@ -357,6 +358,24 @@ void recorder_cover(uint32_t conn, enum trace_coverage_state state, uint64_t rea
 		    reasons);
 }
 
+static void write_note(struct trace_header *h)
+{
+	size_t n = rec.note ? line_length(rec.note) : 0;
+
+	if (n >= sizeof(h->note))
+		n = sizeof(h->note) - 1;
+	memcpy(h->note, rec.note, n);
+}
+
+void recorder_note(const char *text)
+{
+	if (rec.note)
+		return;
+	rec.note = text;
+	if (recorder_header)
+		write_note(recorder_header);
+}
+
 void recorder_process(enum trace_process_what what, int64_t arg, const char *text)
 {
 	size_t n = text ? line_length(text) : 0;
@@ -396,6 +415,7 @@ static struct trace_header *create(void *at)
 	rec.runway = RUNWAY;
 	h->coverage = rec.state;
 	h->coverage_reasons = rec.reasons;
+	write_note(h);
 	__atomic_store_n(&recorder_header, h, __ATOMIC_RELEASE);
 	return h;
 }

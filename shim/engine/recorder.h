@@ -58,6 +58,9 @@ static inline bool recorder_touch(const void *p, size_t len)
 /* What can be seen changed: conn 0 means the whole process, whose header is updated too. */
 void recorder_cover(uint32_t conn, enum trace_coverage_state state, uint64_t reasons);
 
+/* Say in the header, in words, why not all can be seen.  text: stays where it is; the first one wins. */
+void recorder_note(const char *text);
+
 void recorder_process(enum trace_process_what what, int64_t arg, const char *text);
 
 /* The youngest half: a stack or an open record written in an older one may be gone. */

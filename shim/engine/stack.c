@@ -22,6 +22,7 @@ enum {
 	KNOWN = 1024, /* ids remembered, a power of two */
 	CACHE = 32,   /* places of stack_take_cached, a power of two */
 	MISSES = 512, /* ... after which it gives up: not so few places after all */
+	FRAMES = 256, /* of a chain */
 	SAVED_WORDS = 10, /* between a door's struct call and its return address, at most */
 };
 
@@ -29,6 +30,7 @@ static struct scratch {
 	uint32_t taken; /* try-lock */
 	uint32_t words;
 	uint32_t kept;
+	bool chain; /* frame pointers are proven */
 	uint64_t reg[18];
 	uint64_t bitmap[WORDS / 64];
 	uint64_t word[WORDS];
@@ -42,7 +44,7 @@ static struct {
 
 static struct place {
 	const void *frame;
-	uint64_t caller; /* word[at] behind the frame */
+	uint64_t caller; /* word[at] behind the frame, or what a place says */
 	uint64_t id;
 	uint64_t epoch;
 	uint32_t at;
@@ -114,6 +116,38 @@ static uint64_t filter(struct scratch *s)
 	return hash ? hash : 1;
 }
 
+/* Follow the frame pointers from place on: what is kept of the window are the return addresses alone,
+ * moved to its beginning.  A chain that leaves the window or goes down ends. */
+static uint64_t follow(struct scratch *s)
+{
+	uint64_t sp = s->reg[SYS_REG_SP], bp = s->reg[SYS_REG_BP], size = s->words * UINT64_C(8);
+	uint64_t hash = mix(1, s->reg[SYS_REG_IP]), pc = s->word[0], least = 8, off;
+	uint32_t n = 0;
+
+	while (n < FRAMES && modules_holds(pc)) {
+		hash = mix(hash, pc);
+		off = bp - sp;
+		if (off < least || off >= size - 8 || off % 8) {
+			s->word[n++] = pc;
+			break;
+		}
+		bp = s->word[off / 8];
+		s->word[n++] = pc;
+		pc = s->word[off / 8 + 1];
+		least = off + 16;
+	}
+	s->words = s->kept = n;
+	memset(s->bitmap, 0, sizeof(s->bitmap));
+	for (uint32_t i = 0; i < n; i++)
+		s->bitmap[i / 64] |= UINT64_C(1) << i % 64;
+	return hash ? hash : 1;
+}
+
+static uint64_t reduce(struct scratch *s)
+{
+	return s->chain ? follow(s) : filter(s);
+}
+
 static void store(const struct scratch *s, uint64_t id)
 {
 	uint32_t maps = (s->words + 63) / 64;
@@ -123,9 +157,10 @@ static void store(const struct scratch *s, uint64_t id)
 	r = recorder_begin(TRACE_STACK, sizeof(*r) + (maps + s->kept) * sizeof(uint64_t));
 	if (!r)
 		return;
+	r->rec.flags = s->chain ? TRACE_STACK_CHAIN : 0;
 	r->id = id;
 	for (unsigned i = 0; i < SYS_REGS; i++)
-		r->reg[i] = keeps(s, s->reg[i]) ? s->reg[i] : 0;
+		r->reg[i] = s->chain || keeps(s, s->reg[i]) ? s->reg[i] : 0;
 	r->words = s->words;
 	r->kept = s->kept;
 	out = (uint64_t *)(r + 1);
@@ -150,7 +185,7 @@ static __attribute__((noinline)) uint64_t take(struct scratch *s, uint64_t now)
 
 	if (!read_window(s))
 		return 0;
-	id = filter(s);
+	id = reduce(s);
 	epoch = recorder_epoch();
 	if (is_known(id, epoch))
 		return id;
@@ -158,7 +193,7 @@ static __attribute__((noinline)) uint64_t take(struct scratch *s, uint64_t now)
 	if (modules_refresh(now)) {
 		if (!read_window(s))
 			return 0;
-		id = filter(s);
+		id = reduce(s);
 	}
 	known[id % KNOWN].id = 0;
 	known[id % KNOWN].epoch = epoch;
@@ -167,7 +202,7 @@ static __attribute__((noinline)) uint64_t take(struct scratch *s, uint64_t now)
 	return id;
 }
 
-__attribute__((noinline)) uint64_t stack_take(uint64_t now)
+__attribute__((noinline)) uint64_t stack_take(const struct call_place *place, uint64_t now)
 {
 	struct scratch *s;
 	uint64_t id;
@@ -180,7 +215,14 @@ __attribute__((noinline)) uint64_t stack_take(uint64_t now)
 		return 0;
 	}
 	memset(s->reg, 0, sizeof(s->reg));
-	sys_registers(s->reg);
+	s->chain = place != NULL;
+	if (place) {
+		s->reg[SYS_REG_SP] = place->sp;
+		s->reg[SYS_REG_BP] = place->bp;
+		s->reg[SYS_REG_IP] = place->ip;
+	} else {
+		sys_registers(s->reg);
+	}
 	id = take(s, now);
 	give_scratch(s);
 	return id;
@@ -197,28 +239,53 @@ static unsigned find_caller(const uint64_t *word)
 	return i;
 }
 
-uint64_t stack_take_cached(const void *frame, uint64_t now)
+/* Where the call comes from, in a word; false: that cannot be told. */
+static bool tell_caller(const struct call *call, struct place *p)
 {
-	const uint64_t *word = (const uint64_t *)((const struct call *)frame + 1);
-	struct place *p = &cache[mix(1, (uintptr_t)frame) % CACHE];
-	uint64_t epoch = recorder_epoch(), id;
-	unsigned i;
+	const uint64_t *word = (const uint64_t *)(call + 1);
 
-	if (p->frame == frame && p->epoch == epoch && word[p->at] == p->caller)
+	if (call->place) {
+		p->at = 0;
+		p->frame = (const void *)call->place->bp;
+		p->caller = mix(call->place->sp, call->place->task);
+		return true;
+	}
+	p->frame = call;
+	p->at = find_caller(word);
+	p->caller = p->at < SAVED_WORDS ? word[p->at] : 0;
+	return p->at < SAVED_WORDS;
+}
+
+static bool is_cached(const struct place *p, const struct call *call)
+{
+	const uint64_t *word = (const uint64_t *)(call + 1);
+
+	if (call->place)
+		return p->frame == (const void *)call->place->bp &&
+		       p->caller == mix(call->place->sp, call->place->task);
+	return p->frame == call && word[p->at] == p->caller;
+}
+
+uint64_t stack_take_cached(const struct call *call, uint64_t now)
+{
+	uintptr_t where = call->place ? call->place->bp : (uintptr_t)call;
+	struct place *p = &cache[mix(1, where) % CACHE], new;
+	uint64_t epoch = recorder_epoch(), id;
+
+	if (p->epoch == epoch && is_cached(p, call))
 		return p->id;
 	if (misses > MISSES)
 		return 0;
 	misses++;
-	id = stack_take(now);
-	i = find_caller(word);
-	if (i == SAVED_WORDS)
+	id = stack_take(call->place, now);
+	if (!tell_caller(call, &new))
 		return id;
 	p->frame = NULL;
-	p->at = i;
-	p->caller = word[i];
+	p->at = new.at;
+	p->caller = new.caller;
 	p->id = id;
 	p->epoch = epoch;
-	p->frame = frame;
+	p->frame = new.frame;
 	return id;
 }
 

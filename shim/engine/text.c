@@ -8,6 +8,7 @@
 #include "shim/engine/gather.h"
 #include "shim/engine/recorder.h"
 #include "shim/engine/state.h"
+#include "shim/engine/witness.h"
 
 enum {
 	OWNERS = 512,
@@ -27,7 +28,7 @@ static uint64_t last_close;
 uint16_t text_open(uint32_t tid, uint32_t conn)
 {
 	__atomic_fetch_add(&open_attempts, 1, __ATOMIC_RELAXED);
-	for (uint32_t i = 1; i <= OWNERS; i++) {
+	for (uint32_t i = 1; tid && i <= OWNERS; i++) {
 		uint32_t unused = 0;
 
 		if (owners[i].tid ||
@@ -94,7 +95,7 @@ void text_write(const struct call *c)
 		return;
 	r->t_ns = clock_now();
 	r->tid = clock_thread();
-	r->conn = attempt_of(r->tid);
+	r->conn = c->place && c->place->task ? witness_conn(c->place) : attempt_of(r->tid);
 	r->fd = (uint16_t)c->arg[0];
 	r->len = len;
 	to = (uint8_t *)(r + 1);

@@ -9,7 +9,8 @@
 
 #include "shim/engine/engine.h"
 
-/* This thread read (or wrote) the head of an attempt of that connection. Returns a row, 0: none free. */
+/* This thread read (or wrote) the head of an attempt of that connection; tid 0: a goroutine did, whose
+ * messages are told otherwise.  Returns a row, 0: none. */
 uint16_t text_open(uint32_t tid, uint32_t conn);
 
 /* That attempt has its answer, or its connection is gone. row 0: only count. */

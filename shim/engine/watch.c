@@ -10,6 +10,7 @@
 #include "shim/engine/recorder.h"
 #include "shim/engine/state.h"
 #include "shim/engine/text.h"
+#include "shim/engine/witness.h"
 
 #define NO_LIMIT UINT64_MAX
 
@@ -236,6 +237,7 @@ static __attribute__((noinline)) void count_request(struct watch *w, const struc
 
 static void attempt_ready(struct watch *w, const struct phase_event *e)
 {
+	const struct call_place *place;
 	struct conn *c = w->c;
 
 	if (!(c->bits & CONN_RECORDING))
@@ -245,7 +247,9 @@ static void attempt_ready(struct watch *w, const struct phase_event *e)
 	c->bits |= CONN_ATTEMPT | CONN_RECORDED;
 	c->attempt = e->exchange;
 	c->waits = 0;
-	c->owner = text_open(clock_thread(), c->id);
+	place = w->data.call->place;
+	c->owner = text_open(place && place->task ? 0 : clock_thread(), c->id);
+	witness_open(c, place);
 	w->want_stack = true;
 }
 

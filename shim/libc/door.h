@@ -112,6 +112,7 @@ static inline __attribute__((always_inline)) void libc_call_init(struct call *c,
 	c->arg[4] = f;
 	c->arg[5] = g;
 	c->ret = 0;
+	c->place = NULL;
 }
 
 /* errno's place in the calling thread; NULL in a process without libc. */

@@ -15,6 +15,7 @@
 #include "shim/engine/line.h"
 #include "shim/engine/state.h"
 #include "shim/engine/sys.h"
+#include "shim/go/go.h"
 #include "shim/libc/door.h"
 #include "shim/libc/loaded.h"
 
@@ -41,14 +42,15 @@ static const char *find_self(void)
 	return find ? (find(&place, &place) ? place.path : NULL) : loaded_self();
 }
 
-/* glibc hands the arguments of main to constructors; musl hands nothing, but has set environ. */
+/* glibc hands the arguments of main to constructors; musl hands nothing, but has set environ.  Where no
+ * libc was loaded at all (Go, position-independent without C), the loader is glibc's. */
 static char **find_environ(char **envp)
 {
 	char ***place = libc_global("environ");
 
 	if (libc_global("gnu_get_libc_version"))
 		return envp;
-	return place ? *place : NULL;
+	return place ? *place : envp;
 }
 
 /* The environment with SHAKEDOWN_SAID=1 behind it, as the program and its children find it: an array of
@@ -171,6 +173,7 @@ __attribute__((constructor(101))) static void start(int argc, char **argv, char 
 		variables = say(obstacle, variables);
 	libc_environ_start(variables, self);
 	libc_syscall_start();
+	(void)go_start(self, &problem);
 }
 
 __attribute__((destructor(101))) static void end(void)

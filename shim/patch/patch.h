@@ -43,6 +43,9 @@ const char *patch_error_text(enum patch_error e);
 /* Collect a jump. */
 enum patch_error patch_add(const struct patch_jump *jump);
 
+/* Forget what was collected. */
+void patch_drop(void);
+
 /* Map the near pages from the library's file (library: its path), write all jumps, forget them. */
 enum patch_error patch_commit(const char *library, uint64_t near);
 

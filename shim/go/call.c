@@ -1,0 +1,148 @@
+/* SPDX-License-Identifier: BSD-2-Clause
+ *
+ * call: the C half of the two jumps around Go's system call.
+ *
+ * (1) Between entry and exit a call lives in a slot, not on a stack: there are more slots than threads
+ *     that enter the kernel at once.  None free: the call passes unseen and is counted.
+ * (2) A call that may not come back (exec, exit) takes no slot.  In a child of vfork, which shares
+ *     the slots with us, these are the calls it ends with.
+ */
+#include "shim/engine/sys.h"
+#include "shim/go/internal.h"
+
+#include "core/trace/layout.h"
+
+struct go_back go_back[GO_SITES];
+uint8_t go_watch[GO_NUMBERS];
+uint64_t go_stack_tops;
+struct go_slot *go_slots;
+uint64_t go_missed;
+
+static uint16_t rows[GO_NUMBERS]; /* enum call_id of the numbers that go_watch wants */
+static uint64_t syscalls[GO_SITES];
+static uint32_t goid_off;
+
+/* What the assembly has to ask before it leaves the goroutine's stack; the rest is engine_wants. */
+static uint8_t class_of(const struct call_row *row)
+{
+	switch ((enum call_op)row->op) {
+	case OP_READ:
+		return row->shape == SHAPE_MSG || row->shape == SHAPE_MMSG ? GO_ALWAYS : GO_TRACKED;
+	case OP_WRITE:
+	case OP_SENDFILE:
+	case OP_SHUTDOWN:
+	case OP_CLOSE:
+	case OP_DUP:
+	case OP_FCNTL:
+		return GO_TRACKED;
+	case OP_WAIT:
+	case OP_VFORK:
+		return GO_PASS;
+	default:
+		return GO_ALWAYS;
+	}
+}
+
+static void *map(size_t size)
+{
+	void *p = sys_mmap(NULL, size, PROT_READ | PROT_WRITE,
+			   MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1);
+
+	return sys_mmap_failed(p) ? NULL : p;
+}
+
+bool go_calls_start(uint32_t off)
+{
+	uint8_t *stacks = map((size_t)GO_STACKS << GO_STACK_BITS);
+
+	go_slots = map(sizeof(struct go_slot) * GO_SLOTS);
+	if (!stacks || !go_slots)
+		return false;
+	goid_off = off;
+	go_stack_tops = (uintptr_t)stacks + (1u << GO_STACK_BITS) - GO_STACK_TOP;
+	for (long nr = 0; nr < GO_NUMBERS; nr++) {
+		unsigned id = call_from_nr(nr);
+
+		if (id == CALL_COUNT)
+			continue;
+		rows[nr] = (uint16_t)id;
+		go_watch[nr] = class_of(&call_table[id]);
+	}
+	return true;
+}
+
+void go_calls_site(unsigned site, uint64_t syscall_at)
+{
+	syscalls[site] = syscall_at;
+}
+
+/* g is a register that Go keeps for it, where its functions pass arguments in registers. */
+void go_place(struct call_place *to, uint64_t sp, uint64_t bp, uint64_t ip, uint64_t task)
+{
+	to->sp = sp;
+	to->bp = bp;
+	to->ip = ip;
+	to->task = task;
+	to->goid = task && goid_off ? *(const uint64_t *)(task + goid_off) : 0;
+}
+
+/* The processor's slots lie together; whose they are does not matter. */
+static struct go_slot *take_slot(const void *near)
+{
+	uint32_t first = (uint32_t)((uintptr_t)near >> GO_STACK_BITS) * 4;
+
+	for (uint32_t i = 0; i < GO_SLOTS; i++) {
+		struct go_slot *s = &go_slots[(first + i) % GO_SLOTS];
+
+		if (!__atomic_load_n(&s->taken, __ATOMIC_RELAXED) &&
+		    !__atomic_exchange_n(&s->taken, 1, __ATOMIC_ACQUIRE))
+			return s;
+	}
+	__atomic_fetch_add(&go_missed, 1, __ATOMIC_RELAXED);
+	return NULL;
+}
+
+static __attribute__((noinline, cold)) void tell_missed(void)
+{
+	if (__atomic_exchange_n(&go_missed, 0, __ATOMIC_RELAXED))
+		engine_partial(-1, TRACE_REASON_LOST);
+}
+
+uint64_t go_enter(const struct go_registers *f)
+{
+	unsigned id = rows[f->nr];
+	const struct call_row *row = &call_table[id];
+	struct go_slot *s;
+
+	if (__atomic_load_n(&go_missed, __ATOMIC_RELAXED))
+		tell_missed();
+	if (row->op == OP_EXEC)
+		go_exec((long)f->nr, f->arg);
+	else if (row->op == OP_EXIT)
+		engine_end((int)f->arg[0]);
+	if (!engine_wants((enum call_op)row->op, (enum call_shape)row->shape, f->arg[0], f->arg[1],
+			  f->arg[2]))
+		return 0;
+	s = take_slot(f);
+	if (!s)
+		return 0;
+	s->call.id = (uint16_t)id;
+	memcpy(s->call.arg, f->arg, sizeof(f->arg));
+	go_place(&s->place, f->sp, f->bp, syscalls[f->site], f->task);
+	s->call.place = &s->place;
+	engine_enter(&s->call);
+	return (uint64_t)GO_TAG << 32 | (uint64_t)(s - go_slots);
+}
+
+void go_exit(uint64_t number, int64_t ret)
+{
+	struct go_slot *s = &go_slots[number % GO_SLOTS];
+
+	if (call_table[s->call.id].op == OP_FORK && ret == 0) {
+		engine_forked();
+	} else {
+		s->call.ret = ret;
+		engine_exit(&s->call);
+	}
+	__atomic_store_n(&s->taken, 0, __ATOMIC_RELEASE);
+}

@@ -1,0 +1,192 @@
+/* SPDX-License-Identifier: BSD-2-Clause
+ *
+ * go: see go.h.
+ */
+#include "shim/go/go.h"
+#include "shim/engine/clock.h"
+#include "shim/engine/recorder.h"
+#include "shim/engine/state.h"
+#include "shim/engine/sys.h"
+#include "shim/go/internal.h"
+#include "shim/patch/patch.h"
+
+#include <elf.h>
+
+enum {
+	SYSCALL6_BYTES = 20, /* of Syscall6, up to behind its comparison */
+	SYSCALL6_CALL = 12,
+	STACK_BYTES = 13,
+	STACK_CALL = 5,
+	COMPARE = 6, /* bytes of the comparison behind the system call */
+	SYSCALL = 2,
+};
+
+/* Our own program file, mapped. */
+struct program {
+	struct elf elf;
+	uint64_t bias; /* from link-time addresses to ours */
+};
+
+static uint64_t auxiliary(uint64_t type)
+{
+	static Elf64_auxv_t aux[64];
+	int fd = sys_open("/proc/self/auxv", O_RDONLY | O_CLOEXEC, 0);
+	long n;
+
+	if (fd < 0)
+		return 0;
+	n = sys_read(fd, aux, sizeof(aux));
+	sys_close(fd);
+	for (long i = 0; i < n / (long)sizeof(aux[0]); i++) {
+		if (aux[i].a_type == type)
+			return aux[i].a_un.a_val;
+	}
+	return 0;
+}
+
+/* The whole file; what is not looked at is not read. */
+static struct span map_program(void)
+{
+	int fd = sys_open("/proc/self/exe", O_RDONLY | O_CLOEXEC, 0);
+	struct span none = {NULL, 0};
+	long size;
+	void *p;
+
+	if (fd < 0)
+		return none;
+	size = sys_3(SYS_lseek, fd, 0, 2 /* SEEK_END */);
+	p = size > 0 ? sys_mmap(NULL, (size_t)size, PROT_READ, MAP_PRIVATE, fd) : NULL;
+	sys_close(fd);
+	return size <= 0 || sys_mmap_failed(p) ? none : (struct span){p, (size_t)size};
+}
+
+/* ---- one site ---- */
+
+static const void *pre_of(enum go_site_kind kind, unsigned i)
+{
+	static const char *const of_stack[GO_SITES] = {
+		go_pre_stack_0,
+		go_pre_stack_1,
+		go_pre_stack_2,
+		go_pre_stack_3,
+	};
+
+	return kind == GO_SITE_SYSCALL6 ? go_pre_registers : of_stack[i];
+}
+
+static enum patch_error add_site(const struct go_site *site, uint64_t bias, unsigned i)
+{
+	static const char *const post_of[GO_SITES] = {go_post_0, go_post_1, go_post_2, go_post_3};
+	bool by_register = site->kind == GO_SITE_SYSCALL6;
+	uint64_t at = site->vaddr + bias, call = at + (by_register ? SYSCALL6_CALL : STACK_CALL);
+	struct patch_jump before = {.at = at,
+				    .size = by_register ? 6 : STACK_CALL,
+				    .target = pre_of((enum go_site_kind)site->kind, i)};
+	struct patch_jump after = {.at = call + SYSCALL, .size = COMPARE, .target = post_of[i]};
+	enum patch_error e;
+
+	memcpy(before.expect, (const void *)before.at, before.size);
+	memcpy(after.expect, (const void *)after.at, after.size);
+	go_back[i].entry = before.at + before.size;
+	go_back[i].exit = after.at + after.size;
+	go_calls_site(i, call);
+	e = patch_add(&before);
+	return e == PATCH_OK ? patch_add(&after) : e;
+}
+
+/* ---- the program ---- */
+
+/* What keeps its calls from being seen; NULL: nothing. */
+static const char *add_sites(const struct program *p, unsigned minor, uint64_t *ret_near)
+{
+	struct go_site site[GO_SITES];
+	unsigned count = 0;
+
+	switch (go_sites(&p->elf, minor, site, &count)) {
+	case GO_SITES_NONE:
+		return "this Go program enters the kernel in a way that is not known";
+	case GO_SITES_MANY:
+		return "more places of this Go program look like its system call than there are";
+	case GO_SITES_FOUND:
+		break;
+	}
+	for (unsigned i = 0; i < count; i++) {
+		enum patch_error e = add_site(&site[i], p->bias, i);
+
+		if (e != PATCH_OK)
+			return patch_error_text(e);
+	}
+	*ret_near = site[0].vaddr + p->bias;
+	return NULL;
+}
+
+/* From here on the door is open, or the program is as it was. */
+static const char *patch(const struct program *p, unsigned minor, const char *library)
+{
+	enum patch_error e;
+	struct go_table table;
+	unsigned refused;
+	uint64_t near = 0;
+	const char *why;
+
+	if (!go_calls_start(go_goid_offset(minor)))
+		return "there is no memory for the Go door";
+	why = add_sites(p, minor, &near);
+	if (why) {
+		patch_drop();
+		return why;
+	}
+	refused = go_table_open(&p->elf, &table) ? go_witnesses_add(&table, p->bias) : 1;
+	e = patch_commit(library, near);
+	if (e != PATCH_OK)
+		return patch_error_text(e);
+	if (refused)
+		recorder_cover(0, TRACE_PARTIAL, TRACE_REASON_WITNESS);
+	return NULL;
+}
+
+/* Threads of a Go program without C have no control block of a C library. */
+static bool needs_libraries(const struct elf *e)
+{
+	struct elf_segment s = {0};
+
+	for (uint32_t i = 0; i < e->phnum; i++) {
+		s = elf_segment(e, i);
+		if (s.type == ELF_PT_DYNAMIC)
+			break;
+	}
+	for (uint64_t at = 0; s.type == ELF_PT_DYNAMIC && at + 16 <= s.filesz; at += 16) {
+		if (elf_u64(e->file, s.off + at) == DT_NEEDED)
+			return true;
+	}
+	return false;
+}
+
+bool go_start(const char *library, const char **ret_why)
+{
+	struct program p = {0};
+	struct span file = map_program();
+	char version[32];
+	bool is_go;
+
+	*ret_why = NULL;
+	if (!file.n)
+		return false;
+	is_go = elf_open(file, &p.elf) && go_build_info(&p.elf, version, sizeof(version));
+	if (is_go) {
+		p.bias = auxiliary(AT_ENTRY) - p.elf.entry;
+		if (!needs_libraries(&p.elf))
+			clock_ask_always();
+		*ret_why = patch(&p, go_minor(version), library);
+	}
+	(void)sys_munmap((void *)(uintptr_t)file.p, file.n);
+	if (!is_go)
+		return false;
+	if (*ret_why) {
+		recorder_note(*ret_why);
+		recorder_cover(0, TRACE_BLIND, TRACE_REASON_GO);
+		return false;
+	}
+	engine.door |= TRACE_DOOR_GO;
+	return true;
+}

@@ -1,0 +1,127 @@
+/* SPDX-License-Identifier: BSD-2-Clause
+ *
+ * witness: the entries of functions whose calls are noted.
+ *
+ * Replaced is the beginning of the prologue, which asks whether the goroutine's stack is large enough:
+ *     cmp rsp, [r14+16]; jbe more            small frames
+ *     lea r12, [rsp-N]; cmp r12, [r14+16]    larger ones: only the lea
+ * It is done by the assembly's stub instead, with N, more, and where to go on as data.  A function
+ * that begins otherwise is refused.
+ *
+ * Source: cmd/internal/obj/x86/obj6.go (stacksplit) of Go's sources.
+ */
+#include "shim/engine/sys.h"
+#include "shim/go/internal.h"
+#include "shim/patch/patch.h"
+
+#include "core/trace/layout.h"
+
+struct go_witness go_witnesses[GO_WITNESSES];
+
+static const char *const functions[] = {
+#define WITNESS(id, number, what, arguments, function) function,
+#include "core/trace/witness.def"
+#undef WITNESS
+};
+static const struct {
+	uint16_t id;
+	uint8_t arguments;
+} rows[] = {
+#define WITNESS(id, number, what, arguments, function) {number, arguments},
+#include "core/trace/witness.def"
+#undef WITNESS
+};
+_Static_assert(CORE_ARRAY_LEN(rows) <= GO_WITNESSES, "one stub each");
+
+static int32_t number32(const uint8_t *p)
+{
+	int32_t v;
+
+	memcpy(&v, p, sizeof(v));
+	return v;
+}
+
+/* cmp rsp, [r14+16]; jbe.  Returns the bytes to be replaced, 0: it is something else. */
+static uint32_t read_small(const uint8_t *p, uint64_t at, struct go_witness *w)
+{
+	static const uint8_t compare[] = {0x49, 0x3b, 0x66, 0x10};
+
+	if (memcmp(p, compare, sizeof(compare)))
+		return 0;
+	w->below = 0;
+	if (p[4] == 0x76) {
+		w->enter = at + 6;
+		w->more = w->enter + (uint64_t)(int64_t)(int8_t)p[5];
+		return 6;
+	}
+	if (p[4] == 0x0f && p[5] == 0x86) {
+		w->enter = at + 10;
+		w->more = w->enter + (uint64_t)(int64_t)number32(p + 6);
+		return 10;
+	}
+	return 0;
+}
+
+/* lea r12, [rsp-N]; cmp r12, [r14+16].  The comparison stays, and is made once more. */
+static uint32_t read_large(const uint8_t *p, uint64_t at, struct go_witness *w)
+{
+	static const uint8_t near[] = {0x4c, 0x8d, 0x64, 0x24}, far[] = {0x4c, 0x8d, 0xa4, 0x24},
+			     compare[] = {0x4d, 0x3b, 0x66, 0x10};
+	uint32_t n = 0;
+
+	if (!memcmp(p, near, sizeof(near))) {
+		w->below = (int8_t)p[4];
+		n = 5;
+	} else if (!memcmp(p, far, sizeof(far))) {
+		w->below = number32(p + 4);
+		n = 8;
+	}
+	if (!n || w->below >= 0 || memcmp(p + n, compare, sizeof(compare)))
+		return 0;
+	w->enter = w->more = at + n;
+	return n;
+}
+
+static bool add(unsigned i, uint64_t at)
+{
+	struct go_witness *w = &go_witnesses[i];
+	struct patch_jump jump = {
+		.at = at,
+		.target = go_witness_stubs + i * go_witness_stub_size,
+	};
+	const uint8_t *p = (const uint8_t *)at;
+
+	jump.size = read_small(p, at, w);
+	if (!jump.size)
+		jump.size = read_large(p, at, w);
+	if (!jump.size)
+		return false;
+	w->at = at;
+	memcpy(jump.expect, p, PATCH_SIZE);
+	return patch_add(&jump) == PATCH_OK;
+}
+
+unsigned go_witnesses_add(const struct go_table *t, uint64_t bias)
+{
+	uint64_t at[CORE_ARRAY_LEN(rows)];
+	unsigned refused = 0;
+
+	go_functions_find(t, functions, CORE_ARRAY_LEN(rows), at);
+	for (unsigned i = 0; i < CORE_ARRAY_LEN(rows); i++) {
+		if (at[i] && !add(i, at[i] + bias))
+			refused++;
+	}
+	return refused;
+}
+
+void go_witnessed(const struct go_witness_registers *f)
+{
+	const uint64_t arg[2] = {
+		rows[f->number].arguments > 0 ? f->arg[1] : 0,
+		rows[f->number].arguments > 1 ? f->arg[2] : 0,
+	};
+	struct call_place place;
+
+	go_place(&place, f->sp, f->bp, go_witnesses[f->number].at, f->task);
+	engine_witness(rows[f->number].id, &place, arg);
+}
