@@ -35,11 +35,6 @@ bool conn_start(void)
 	return true;
 }
 
-uint32_t conn_row(const struct conn *c)
-{
-	return (uint32_t)(c - conn_table);
-}
-
 uint32_t conn_rows(void)
 {
 	uint32_t n = __atomic_load_n(&fresh, __ATOMIC_RELAXED);
@@ -113,21 +108,10 @@ bool conn_lock_taken(struct conn *c)
 	return false;
 }
 
-static struct trace_connection *file_row(const struct conn *c)
-{
-	struct trace_header *h = recorder_header;
-	struct trace_connection *row;
-
-	if (!h)
-		return NULL;
-	row = (struct trace_connection *)((uint8_t *)h + h->connections_off) + conn_row(c);
-	return recorder_touch(row, sizeof(*row)) ? row : NULL;
-}
-
 /* The last descriptor is gone; we hold the lock. */
 static __attribute__((noinline)) void free_conn(struct conn *c)
 {
-	struct trace_connection *row = file_row(c);
+	struct trace_connection *row = conn_file_row(c);
 
 	if (row)
 		memset(row, 0, sizeof(*row));
@@ -165,7 +149,7 @@ uint64_t conn_cookie(int fd)
 
 void conn_show(const struct conn *c, uint64_t t)
 {
-	struct trace_connection *row = file_row(c);
+	struct trace_connection *row = conn_file_row(c);
 	uint8_t flags = 0;
 
 	if (!row)
@@ -186,19 +170,6 @@ void conn_show(const struct conn *c, uint64_t t)
 	row->phase = c->machine.phase;
 	row->flags = flags;
 	__atomic_store_n(&row->id, c->id, __ATOMIC_RELEASE);
-}
-
-void conn_moved(const struct conn *c, uint64_t t)
-{
-	struct trace_connection *row = file_row(c);
-
-	if (!row)
-		return;
-	if (t)
-		row->t_last = t;
-	row->off[DIR_RX] = c->machine.off[DIR_RX];
-	row->off[DIR_TX] = c->machine.off[DIR_TX];
-	row->phase = c->machine.phase;
 }
 
 void conn_show_all(void)

@@ -12,8 +12,8 @@
 #define SHIM_ENGINE_CONN_H
 
 #include "shim/engine/engine.h"
+#include "shim/engine/recorder.h"
 #include "core/exchange/phase.h"
-#include "core/trace/layout.h"
 #include "core/trace/mask.h"
 
 enum {
@@ -99,6 +99,11 @@ static inline struct conn *conn_at(uint32_t row)
 	return &conn_table[row];
 }
 
+static inline uint32_t conn_row(const struct conn *c)
+{
+	return (uint32_t)(c - conn_table);
+}
+
 /* The connection a descriptor means, NULL when it means none. */
 static inline struct conn *conn_of(int fd)
 {
@@ -110,7 +115,6 @@ static inline struct conn *conn_of(int fd)
 	return row >= CONN_FIRST ? &conn_table[row] : NULL;
 }
 
-uint32_t conn_row(const struct conn *c);
 uint32_t conn_rows(void); /* rows ever used end here */
 
 /* What is left of the two below when somebody else is there. */
@@ -138,10 +142,33 @@ static inline void conn_unlock(struct conn *c)
 /* The kernel's name of a socket, 0 when it has none. */
 uint64_t conn_cookie(int fd);
 
+/* Its row in the trace file, NULL when there is none to store to. */
+static inline struct trace_connection *conn_file_row(const struct conn *c)
+{
+	struct trace_header *h = recorder_header;
+	struct trace_connection *row;
+
+	if (!h)
+		return NULL;
+	row = (struct trace_connection *)((uint8_t *)h + h->connections_off) + conn_row(c);
+	return recorder_touch(row, sizeof(*row)) ? row : NULL;
+}
+
 /* Bring its row in the trace file up to date; t 0 keeps the time. */
 void conn_show(const struct conn *c, uint64_t t);
 void conn_show_all(void);
 /* The same when nothing but the offsets and the phase changed. */
-void conn_moved(const struct conn *c, uint64_t t);
+static inline void conn_moved(const struct conn *c, uint64_t t)
+{
+	struct trace_connection *row = conn_file_row(c);
+
+	if (!row)
+		return;
+	if (t)
+		row->t_last = t;
+	row->off[DIR_RX] = c->machine.off[DIR_RX];
+	row->off[DIR_TX] = c->machine.off[DIR_TX];
+	row->phase = c->machine.phase;
+}
 
 #endif

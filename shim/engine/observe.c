@@ -21,23 +21,6 @@ enum {
 	CALLS = 64, /* added to the header at a time */
 };
 
-uint64_t observe_time(const struct call *call, enum dir dir)
-{
-	uint64_t t;
-
-	if (dir == DIR_RX || !call->t_enter)
-		return clock_now();
-	if (!(call->flags & OBSERVE_TICKS))
-		return call->t_enter;
-	t = clock_now();
-	return t - clock_elapsed(call->t_enter, clock_ticks());
-}
-
-uint64_t observe_ticks(const struct call *call, enum dir dir)
-{
-	return dir == DIR_TX && (call->flags & OBSERVE_TICKS) ? call->t_enter : clock_ticks();
-}
-
 /* ---- calls ---- */
 
 /* Keep [from, from + len) until it is known what the request asks for; the call went on to end. */

@@ -10,6 +10,7 @@
 #ifndef SHIM_ENGINE_OBSERVE_H
 #define SHIM_ENGINE_OBSERVE_H
 
+#include "shim/engine/clock.h"
 #include "shim/engine/conn.h"
 #include "shim/engine/engine.h"
 
@@ -19,8 +20,22 @@ enum observe_flag {		 /* in call.flags */
 };
 
 /* When a call that writes was entered, of others now: by the clock, and by the counter. */
-uint64_t observe_time(const struct call *call, enum dir dir);
-uint64_t observe_ticks(const struct call *call, enum dir dir);
+static inline uint64_t observe_time(const struct call *call, enum dir dir)
+{
+	uint64_t t;
+
+	if (dir == DIR_RX || !call->t_enter)
+		return clock_now();
+	if (!(call->flags & OBSERVE_TICKS))
+		return call->t_enter;
+	t = clock_now();
+	return t - clock_elapsed(call->t_enter, clock_ticks());
+}
+
+static inline uint64_t observe_ticks(const struct call *call, enum dir dir)
+{
+	return dir == DIR_TX && (call->flags & OBSERVE_TICKS) ? call->t_enter : clock_ticks();
+}
 
 /* The call moved that many bytes.  hidden: they cannot be seen. */
 void observe_moved(struct conn *c, const struct call *call, enum dir dir, uint64_t moved,
