@@ -103,6 +103,7 @@ struct elf_section elf_section(const struct elf *e, uint32_t i)
 	return (struct elf_section){
 		.name = elf_u32(e->file, at),
 		.type = elf_u32(e->file, at + 4),
+		.addr = elf_u64(e->file, at + 16),
 		.off = elf_u64(e->file, at + 24),
 		.size = elf_u64(e->file, at + 32),
 	};

@@ -33,7 +33,7 @@ struct elf_segment {
 
 struct elf_section {
 	uint32_t name, type;
-	uint64_t off, size;
+	uint64_t addr, off, size;
 };
 
 /* Bytes [off, off + n) of the file; false when they are not all there. */
