@@ -13,7 +13,7 @@ enum {
 	SYSCALL_SIZE = 2,
 	NUMBER_SIZE = 5,	  /* b8 imm32 */
 	ZERO_SIZE = 2,		  /* 31 c0 */
-	BATCH = 8,		  /* sites per look at the text */
+	BATCH = 6,		  /* sites per look at the text; they lie on the stack */
 	FUNCTION_MAX = 256 << 10, /* bytes; a longer one is not decoded */
 };
 

@@ -17,6 +17,23 @@ enum {
 	CIE_TEXT_MAX = 8,
 };
 
+/* Four bytes that are there: these loops are what finding sites costs. */
+static uint32_t word_at(struct span s, uint64_t at)
+{
+	uint32_t v;
+
+	memcpy(&v, s.p + at, sizeof(v));
+	return v;
+}
+
+static uint64_t long_at(struct span s, uint64_t at)
+{
+	uint64_t v;
+
+	memcpy(&v, s.p + at, sizeof(v));
+	return v;
+}
+
 /* A number in LEB128 of which nobody wants the value. */
 static void skip_leb(struct span frame, uint64_t *at)
 {
@@ -76,12 +93,14 @@ static bool fde_range(struct span frame, uint64_t vaddr, uint64_t body, uint8_t 
 {
 	uint64_t size;
 
+	if (body + 16 > frame.n)
+		return false;
 	if (how == ENCODED_PLAIN) {
-		ret->start = elf_u64(frame, body);
-		size = elf_u64(frame, body + 8);
+		ret->start = long_at(frame, body);
+		size = long_at(frame, body + 8);
 	} else if (how == ENCODED_PC_RELATIVE) {
-		ret->start = vaddr + body + (uint64_t)(int64_t)(int32_t)elf_u32(frame, body);
-		size = elf_u32(frame, body + 4);
+		ret->start = vaddr + body + (uint64_t)(int64_t)(int32_t)word_at(frame, body);
+		size = word_at(frame, body + 4);
 	} else {
 		return false;
 	}
@@ -99,9 +118,9 @@ static bool range_from_frames(const struct elf *e, uint64_t vaddr, struct site_r
 	if (!elf_section_named(e, ".eh_frame", &s) || !elf_bytes(e->file, s.off, s.size, &frame))
 		return false;
 	for (uint64_t at = 0; at + 8 <= frame.n; at += length + 4) {
-		uint32_t back = elf_u32(frame, at + 4);
+		uint32_t back = word_at(frame, at + 4);
 
-		length = elf_u32(frame, at);
+		length = word_at(frame, at);
 		if (!length || length > frame.n - at - 4)
 			return false; /* the end, or 64-bit lengths */
 		if (!back || back > at + 4)
@@ -131,8 +150,8 @@ static bool range_from_symbols(const struct elf *e, uint64_t vaddr, struct site_
 
 			if ((table.p[at + 4] & 15) != SYMBOL_FUNCTION)
 				continue;
-			start = elf_u64(table, at + 8);
-			size = elf_u64(table, at + 16);
+			start = long_at(table, at + 8);
+			size = long_at(table, at + 16);
 			if (vaddr < start || vaddr - start >= size)
 				continue;
 			*ret = (struct site_range){start, start + size};
