@@ -68,10 +68,27 @@ size_t http_view_parse(struct http_view *v, enum http_kind kind, struct span byt
 	return v->head.state == HTTP_DONE ? used : 0;
 }
 
+static size_t text_length(const char *text)
+{
+	size_t n = 0;
+
+	while (text[n])
+		n++;
+	return n;
+}
+
+/* Most names of a head differ in length already. */
+static bool is_name(const struct http_field *f, const char *name, size_t n)
+{
+	return f->name.n == n && span_is_nocase(f->name, name);
+}
+
 const struct http_field *http_view_field(const struct http_view *v, const char *name, unsigned nth)
 {
+	const size_t n = text_length(name);
+
 	for (uint32_t i = 0; i < v->field_count; i++) {
-		if (span_is_nocase(v->field[i].name, name) && nth-- == 0)
+		if (is_name(&v->field[i], name, n) && nth-- == 0)
 			return &v->field[i];
 	}
 	return NULL;
@@ -79,20 +96,23 @@ const struct http_field *http_view_field(const struct http_view *v, const char *
 
 unsigned http_view_count(const struct http_view *v, const char *name)
 {
-	unsigned n = 0;
+	const size_t n = text_length(name);
+	unsigned count = 0;
 
 	for (uint32_t i = 0; i < v->field_count; i++)
-		n += span_is_nocase(v->field[i].name, name);
-	return n;
+		count += is_name(&v->field[i], name, n);
+	return count;
 }
 
 bool http_view_has_token(const struct http_view *v, const char *name, const char *token)
 {
+	const size_t n = text_length(name);
+
 	for (uint32_t i = 0; i < v->field_count; i++) {
 		struct span item;
 		size_t at = 0;
 
-		if (!span_is_nocase(v->field[i].name, name))
+		if (!is_name(&v->field[i], name, n))
 			continue;
 		while (http_list_next(v->field[i].value, &at, &item)) {
 			if (span_is_nocase(item, token))

@@ -2,6 +2,7 @@
  *
  * exchange/arena: blocks from mmap, handed out from the front.
  */
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -10,6 +11,7 @@
 #include "tools/exchange/arena.h"
 
 enum {
+	FIRST_BLOCK = 256 << 10, /* a folder may hold hundreds of small traces */
 	BLOCK = 32 << 20,
 	ALIGN = 16,
 };
@@ -40,6 +42,10 @@ static struct block *block_new(size_t size)
 
 	if (b == MAP_FAILED)
 		out_of_memory();
+	/* The first touch of a page is what most of the time of a large trace would go into: huge pages
+	 * make it rare.  Where there are none this changes nothing. */
+	if (size >= BLOCK / 8)
+		madvise(b, size, MADV_HUGEPAGE);
 	b->size = size;
 	b->used = sizeof(*b);
 	return b;
@@ -63,9 +69,12 @@ void *arena_alloc(struct arena *a, size_t n)
 		out_of_memory();
 	n = (n + ALIGN - 1) & ~(size_t)(ALIGN - 1);
 	if (!b || b->size - b->used < n) {
-		b = block_new(n > BLOCK / 8 ? sizeof(*b) + n : BLOCK);
+		bool big = n > BLOCK / 8;
+		bool first = !a->block && n <= FIRST_BLOCK / 2;
+
+		b = block_new(big ? sizeof(*b) + n : first ? FIRST_BLOCK : BLOCK);
 		/* A big piece gets a block of its own; what is left of the current one stays in use. */
-		if (a->block && b->size != BLOCK) {
+		if (a->block && big) {
 			b->next = a->block->next;
 			a->block->next = b;
 		} else {

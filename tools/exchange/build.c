@@ -63,15 +63,9 @@ static void print_address(char ret[64], const struct trace_address *a)
 
 /* ---- records to events ---- */
 
-struct fill {
-	const struct builder *b;
-	struct segment *segment;
-	uint64_t segments, limit; /* used, and how many there are */
-};
-
-static void fill_data(struct fill *f, struct event *e, const struct trace_data *d)
+static void fill_data(struct slot *s, struct event *e, const struct trace_data *d)
 {
-	struct segment *first = f->segment + f->segments;
+	struct segment *first = s->segment;
 	uint32_t at = 0, rel, n = 0;
 	struct span bytes;
 
@@ -86,7 +80,7 @@ static void fill_data(struct fill *f, struct event *e, const struct trace_data *
 	e->flags = d->rec.flags & TRACE_DATA_OVERLAP ? EVENT_OVERLAP : 0;
 	while (trace_segment_next(d, &at, &rel, &bytes)) {
 		/* A writer's slip must not make a reader run past the bytes that moved. */
-		if (rel >= d->moved || f->segments == f->limit)
+		if (rel >= d->moved || s->segment == s->segment_end)
 			break;
 		if (bytes.n > d->moved - rel)
 			bytes.n = d->moved - rel;
@@ -96,7 +90,7 @@ static void fill_data(struct fill *f, struct event *e, const struct trace_data *
 		first[n].len = (uint32_t)bytes.n;
 		first[n].bytes = bytes.p;
 		n++;
-		f->segments++;
+		s->segment++;
 	}
 	e->segments = n;
 	e->segment = first;
@@ -148,7 +142,7 @@ static bool fill_close(struct event *e, const struct trace_close *c)
 	}
 }
 
-static void fill_text(struct fill *f, struct event *e, const struct trace_text *t)
+static void fill_text(struct slot *s, struct event *e, const struct trace_text *t)
 {
 	e->kind = EVENT_TEXT;
 	e->t_ns = t->t_ns;
@@ -157,11 +151,10 @@ static void fill_text(struct fill *f, struct event *e, const struct trace_text *
 	e->fd = (uint8_t)t->fd;
 	e->flags = t->conn ? EVENT_OWNER : 0;
 	e->moved = t->len;
-	if (f->segments == f->limit)
+	if (s->segment == s->segment_end)
 		return;
-	e->segment = f->segment + f->segments;
-	f->segment[f->segments++] =
-		(struct segment){.len = t->len, .bytes = (const uint8_t *)(t + 1)};
+	e->segment = s->segment;
+	*s->segment++ = (struct segment){.len = t->len, .bytes = (const uint8_t *)(t + 1)};
 	e->segments = 1;
 }
 
@@ -177,9 +170,9 @@ static void fill_witness(struct event *e, const struct trace_witness *w)
 	e->dir = model_witness_what(e) == WITNESS_BODY ? DIR_RX : DIR_TX;
 }
 
-static bool fill_event(struct fill *f, struct event *e, const struct ref *ref)
+static bool fill_event(struct slot *s, struct event *e, const struct ref *ref, const uint8_t *file)
 {
-	const struct trace_record *r = (const void *)(f->b->img->file + ref->at);
+	const struct trace_record *r = (const void *)(file + ref->at);
 	const struct trace_open *o = (const void *)r;
 
 	e->record = ref->ordinal;
@@ -192,7 +185,7 @@ static bool fill_event(struct fill *f, struct event *e, const struct ref *ref)
 		e->call = o->call;
 		return true;
 	case TRACE_DATA:
-		fill_data(f, e, (const void *)r);
+		fill_data(s, e, (const void *)r);
 		return true;
 	case TRACE_RESULT:
 		fill_result(e, (const void *)r);
@@ -200,7 +193,7 @@ static bool fill_event(struct fill *f, struct event *e, const struct ref *ref)
 	case TRACE_CLOSE:
 		return fill_close(e, (const void *)r);
 	case TRACE_TEXT:
-		fill_text(f, e, (const void *)r);
+		fill_text(s, e, (const void *)r);
 		return true;
 	case TRACE_WITNESS:
 		fill_witness(e, (const void *)r);
@@ -409,23 +402,22 @@ enum {
 struct share {
 	struct builder b; /* a copy, with an arena of its own */
 	size_t from, to;
-	struct fill fill;
 	pthread_t thread;
 	bool started;
 };
 
-static void fill_connections(struct share *s)
+static void fill_run(struct share *s, const struct ref_run *run)
 {
-	const struct builder *b = &s->b;
+	struct image *img = s->b.img;
 
-	for (size_t i = 0; i < b->refs; i++) {
-		const struct ref *ref = &b->ref[i];
+	for (size_t i = 0; i < run->n; i++) {
+		const struct ref *ref = &run->ref[i];
 		struct connection *c;
 
 		if (ref->slot < s->from || ref->slot >= s->to)
 			continue;
-		c = &b->img->process.connection[ref->slot];
-		if (fill_event(&s->fill, &c->event[c->events], ref))
+		c = &img->process.connection[ref->slot];
+		if (fill_event(&s->b.slot[ref->slot], &c->event[c->events], ref, img->file))
 			c->events++;
 		else
 			c->event[c->events] = (struct event){0};
@@ -436,7 +428,8 @@ static void *finish_share(void *arg)
 {
 	struct share *s = arg;
 
-	fill_connections(s);
+	for (const struct ref_run *run = s->b.run; run; run = run->next)
+		fill_run(s, run);
 	for (size_t i = s->from; i < s->to; i++)
 		finish_connection(&s->b, &s->b.img->process.connection[i], &s->b.slot[i]);
 	follow_done();
@@ -455,7 +448,6 @@ static unsigned count_shares(const struct builder *b)
 
 static void finish_connections(struct builder *b, uint64_t events)
 {
-	struct segment *segment = arena_alloc(b->arena, b->segments * sizeof(*segment));
 	struct share share[THREADS];
 	unsigned n = count_shares(b);
 	size_t at = 0;
@@ -463,13 +455,11 @@ static void finish_connections(struct builder *b, uint64_t events)
 	for (unsigned k = 0; k < n; k++) {
 		struct share *s = &share[k];
 
-		*s = (struct share){.b = *b, .from = at, .fill.segment = segment};
+		*s = (struct share){.b = *b, .from = at};
 		while (at < b->slots && (k + 1 == n || b->slot[at].first < events / n * (k + 1)))
-			s->fill.limit += b->slot[at++].segments;
-		segment += s->fill.limit;
+			at++;
 		s->to = at;
 		s->b.arena = k ? arena_new() : b->arena;
-		s->fill.b = &s->b;
 		s->started = k && pthread_create(&s->thread, NULL, finish_share, s) == 0;
 	}
 	for (unsigned k = 0; k < n; k++) {
@@ -496,6 +486,7 @@ static void decide_outcomes(const struct builder *b, struct process *p)
 
 static void build_connections(struct builder *b)
 {
+	struct segment *segment = arena_alloc(b->arena, b->segments * sizeof(*segment));
 	struct process *p = &b->img->process;
 	struct event *event;
 	uint64_t total = 0;
@@ -507,8 +498,12 @@ static void build_connections(struct builder *b)
 	event = arena_alloc(b->arena, total * sizeof(*event));
 	p->connections = (uint32_t)b->slots;
 	p->connection = arena_alloc(b->arena, b->slots * sizeof(*p->connection));
-	for (size_t i = 0; i < b->slots; i++)
+	/* What belongs to a connection lies together: it is read together. */
+	for (size_t i = 0; i < b->slots; i++) {
 		p->connection[i].event = event + b->slot[i].first;
+		b->slot[i].segment = segment;
+		b->slot[i].segment_end = segment += b->slot[i].segments;
+	}
 	finish_connections(b, total);
 	pair_relays(p);
 	decide_outcomes(b, p);
@@ -575,7 +570,7 @@ static void find_process_findings(struct image *img)
 
 static void builder_done(struct builder *b)
 {
-	free(b->ref);
+	arena_free(b->scratch);
 	free(b->slot);
 	free(b->bucket);
 	free(b->fork);
@@ -594,6 +589,7 @@ bool image_build(struct image *img, const struct finding_options *o, char **ret_
 	}
 	img->header = (const void *)img->file;
 	img->arena = b.arena = arena_new();
+	b.scratch = arena_new();
 	scan_records(&b);
 	settle_end(&b);
 	if (b.forks)

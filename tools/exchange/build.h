@@ -23,6 +23,16 @@ struct ref {
 	uint32_t ordinal; /* of the record in its file */
 };
 
+enum {
+	RUN_REFS = 65536,
+};
+/* Refs in the order of the records. */
+struct ref_run {
+	struct ref_run *next;
+	size_t n;
+	struct ref ref[RUN_REFS];
+};
+
 enum slot_flag {
 	SLOT_RAW = 1u << 0,    /* offsets are unreliable: count them again in time order */
 	SLOT_OPENED = 1u << 1, /* its OPEN record was seen */
@@ -36,9 +46,10 @@ struct slot {
 	uint32_t id;
 	uint32_t flags;
 	uint32_t events, segments;
-	uint64_t first;			    /* index of its first event in the big array */
-	uint64_t open_at;		    /* file offset of the OPEN record */
-	const struct trace_connection *row; /* still open when the trace was read */
+	uint64_t first;			       /* index of its first event in the big array */
+	struct segment *segment, *segment_end; /* where those of its next event go, room's end */
+	uint64_t open_at;		       /* file offset of the OPEN record */
+	const struct trace_connection *row;    /* still open when the trace was read */
 	const char *reason;
 };
 
@@ -56,8 +67,9 @@ struct near_text {
 struct builder {
 	struct image *img;
 	struct arena *arena;
-	struct ref *ref;
-	size_t refs, ref_cap;
+	struct arena *scratch; /* of the refs; gone when the image is built */
+	struct ref_run *run, *run_last;
+	size_t refs;
 	struct slot *slot;
 	size_t slots, slot_cap;
 	uint32_t *bucket; /* slot index + 1 */

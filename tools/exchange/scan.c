@@ -45,10 +45,26 @@ static uint32_t slot_of(struct builder *b, uint32_t id)
 	return b->bucket[at] - 1;
 }
 
+static struct ref_run *run_begin(struct builder *b)
+{
+	struct ref_run *run = arena_alloc(b->scratch, sizeof(*run));
+
+	if (b->run_last)
+		b->run_last->next = run;
+	else
+		b->run = run;
+	b->run_last = run;
+	return run;
+}
+
 static struct slot *note(struct builder *b, uint32_t slot, uint64_t at, uint32_t ordinal)
 {
-	b->ref = array_grow(b->ref, b->refs, &b->ref_cap, sizeof(*b->ref));
-	b->ref[b->refs++] = (struct ref){.at = at, .slot = slot, .ordinal = ordinal};
+	struct ref_run *run = b->run_last;
+
+	if (!run || run->n == RUN_REFS)
+		run = run_begin(b);
+	run->ref[run->n++] = (struct ref){.at = at, .slot = slot, .ordinal = ordinal};
+	b->refs++;
 	b->slot[slot].events++;
 	return &b->slot[slot];
 }

@@ -4,8 +4,10 @@
  * attempt that needs attention; totals and coverage last, where a terminal shows them.
  */
 #include <inttypes.h>
+#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "tools/format/block.h"
 #include "tools/format/routes.h"
@@ -62,7 +64,7 @@ static void count_case(struct text *t, const struct report_case *rc)
 	t->totals.attention += case_needs_attention(rc);
 }
 
-static void keep_for_later(struct text *t, const struct report_case *rc)
+static void keep_for_later(struct text *t, struct pending later)
 {
 	if (t->n_later == t->room) {
 		size_t room = t->room ? t->room * 2 : 64;
@@ -73,15 +75,16 @@ static void keep_for_later(struct text *t, const struct report_case *rc)
 		t->later = more;
 		t->room = room;
 	}
-	t->later[t->n_later++] = (struct pending){rc->img, rc->x};
+	t->later[t->n_later++] = later;
 }
 
-static void write_lines(struct text *t, struct report_case *rc)
+/* The connections [from, to) of an image. */
+static void write_lines(struct text *t, struct report_case *rc, uint32_t from, uint32_t to)
 {
 	const struct process *p = &rc->img->process;
 	uint32_t i, j;
 
-	for (i = 0; i < p->connections; i++) {
+	for (i = from; i < to; i++) {
 		const struct connection *c = &p->connection[i];
 
 		for (j = 0; j < c->exchanges; j++) {
@@ -92,7 +95,7 @@ static void write_lines(struct text *t, struct report_case *rc)
 				continue;
 			count_case(t, rc);
 			if (case_needs_attention(rc) || t->f->all) {
-				keep_for_later(t, rc);
+				keep_for_later(t, (struct pending){rc->img, rc->x});
 				continue;
 			}
 			block_line(&t->page, rc);
@@ -100,6 +103,115 @@ static void write_lines(struct text *t, struct report_case *rc)
 		}
 	}
 }
+
+/* ---- lines of a large image, by several threads ---- */
+
+enum {
+	PARTS = 4,
+	PART = 4000, /* connections that are worth a thread */
+};
+
+/* The findings of an exchange depend on nothing that is written here, so each thread takes a run of
+ * connections and writes into memory; the texts are put together in the order of the connections. */
+struct part {
+	struct text text;
+	struct report_result result;
+	struct report_case rc;
+	uint32_t from, to;
+	char *buffer;
+	size_t len;
+	pthread_t thread;
+};
+
+static void *write_part(void *arg)
+{
+	struct part *p = arg;
+
+	write_lines(&p->text, &p->rc, p->from, p->to);
+	return NULL;
+}
+
+/* False when there is no memory or no thread: then nothing of it is written. */
+static bool part_start(struct part *p, const struct text *t, const struct image *img)
+{
+	p->text = (struct text){.page = t->page, .set = t->set, .f = t->f, .o = t->o};
+	p->text.ret = &p->result;
+	p->rc.img = img;
+	p->text.page.out = open_memstream(&p->buffer, &p->len);
+	if (!p->text.page.out)
+		return false;
+	if (pthread_create(&p->thread, NULL, write_part, p) == 0)
+		return true;
+	fclose(p->text.page.out);
+	free(p->buffer);
+	return false;
+}
+
+static void add_totals(struct totals *t, const struct totals *more)
+{
+	t->attempts += more->attempts;
+	t->attention += more->attention;
+	for (unsigned i = 0; i <= OUTCOME_PENDING; i++)
+		t->outcome[i] += more->outcome[i];
+	for (unsigned i = 0; i < FINDING_COUNT; i++) {
+		t->finding[i].primary += more->finding[i].primary;
+		t->finding[i].also += more->finding[i].also;
+		if (more->finding[i].worst > t->finding[i].worst)
+			t->finding[i].worst = more->finding[i].worst;
+	}
+}
+
+static void part_join(struct part *p, struct text *t)
+{
+	pthread_join(p->thread, NULL);
+	fclose(p->text.page.out);
+	fwrite(p->buffer, 1, p->len, t->page.out);
+	free(p->buffer);
+	add_totals(&t->totals, &p->text.totals);
+	if (p->result.any)
+		result_add(t->ret, p->result.worst);
+	for (size_t i = 0; i < p->text.n_later; i++)
+		keep_for_later(t, p->text.later[i]);
+	free(p->text.later);
+	t->any_line |= p->text.any_line;
+}
+
+static unsigned count_parts(const struct image *img)
+{
+	long cpus = sysconf(_SC_NPROCESSORS_ONLN);
+	uint32_t n = img->process.connections / PART;
+
+	n = n < PARTS ? n : PARTS;
+	n = cpus > 0 && n > (unsigned long)cpus ? (uint32_t)cpus : n;
+	return n ? n : 1;
+}
+
+static void write_image(struct text *t, struct report_case *rc, const struct image *img)
+{
+	const uint32_t all = img->process.connections;
+	unsigned n = count_parts(img), started = 0;
+	struct part *part = calloc(n, sizeof(*part));
+
+	/* The first run is this thread's own; so is all that no thread could be had for. */
+	while (part && started + 1 < n) {
+		struct part *p = &part[started];
+
+		p->from = all / n * (started + 1);
+		p->to = started + 2 == n ? all : p->from + all / n;
+		if (!part_start(p, t, img))
+			break;
+		started++;
+	}
+	rc->img = img;
+	write_lines(t, rc, 0, started ? part[0].from : all);
+	for (unsigned k = 0; k < started; k++)
+		part_join(&part[k], t);
+	if (started && part[started - 1].to < all)
+		write_lines(t, rc, part[started - 1].to, all);
+	free(part);
+}
+
+/* ---- blocks ---- */
 
 static int by_time(const void *a, const void *b)
 {
@@ -384,10 +496,8 @@ static void text_write(FILE *out, struct trace_set *set, const struct report_fil
 	memset(ret, 0, sizeof(*ret));
 	ret->blind = set_is_blind(set);
 	page_init(&t.page, out, f);
-	for (i = 0; rc && i < set->images; i++) {
-		rc->img = &set->image[i];
-		write_lines(&t, rc);
-	}
+	for (i = 0; rc && i < set->images; i++)
+		write_image(&t, rc, &set->image[i]);
 	if (t.any_line)
 		fputc('\n', out);
 	if (rc)
