@@ -424,12 +424,19 @@ static void fill_run(struct share *s, const struct ref_run *run)
 	}
 }
 
-static void *finish_share(void *arg)
+static void *fill_share(void *arg)
 {
 	struct share *s = arg;
 
 	for (const struct ref_run *run = s->b.run; run; run = run->next)
 		fill_run(s, run);
+	return NULL;
+}
+
+static void *finish_share(void *arg)
+{
+	struct share *s = arg;
+
 	for (size_t i = s->from; i < s->to; i++)
 		finish_connection(&s->b, &s->b.img->process.connection[i], &s->b.slot[i]);
 	follow_done();
@@ -446,6 +453,21 @@ static unsigned count_shares(const struct builder *b)
 	return n ? (unsigned)n : 1;
 }
 
+/* Each share in a thread; the first, and those no thread could be had for, in this one. */
+static void do_shares(struct share *share, unsigned n, void *(*work)(void *))
+{
+	for (unsigned k = 1; k < n; k++)
+		share[k].started = pthread_create(&share[k].thread, NULL, work, &share[k]) == 0;
+	for (unsigned k = 0; k < n; k++) {
+		if (!share[k].started)
+			work(&share[k]);
+	}
+	for (unsigned k = 1; k < n; k++) {
+		if (share[k].started)
+			pthread_join(share[k].thread, NULL);
+	}
+}
+
 static void finish_connections(struct builder *b, uint64_t events)
 {
 	struct share share[THREADS];
@@ -460,17 +482,14 @@ static void finish_connections(struct builder *b, uint64_t events)
 			at++;
 		s->to = at;
 		s->b.arena = k ? arena_new() : b->arena;
-		s->started = k && pthread_create(&s->thread, NULL, finish_share, s) == 0;
 	}
-	for (unsigned k = 0; k < n; k++) {
-		if (!share[k].started)
-			finish_share(&share[k]);
-	}
-	for (unsigned k = 1; k < n; k++) {
-		if (share[k].started)
-			pthread_join(share[k].thread, NULL);
+	do_shares(share, n, fill_share);
+	/* The refs have done their work: what they took is there for marks and exchanges. */
+	arena_free(b->scratch);
+	b->scratch = NULL;
+	do_shares(share, n, finish_share);
+	for (unsigned k = 1; k < n; k++)
 		arena_join(b->arena, share[k].b.arena);
-	}
 }
 
 static void decide_outcomes(const struct builder *b, struct process *p)
@@ -570,7 +589,6 @@ static void find_process_findings(struct image *img)
 
 static void builder_done(struct builder *b)
 {
-	arena_free(b->scratch);
 	free(b->slot);
 	free(b->bucket);
 	free(b->fork);
