@@ -195,6 +195,40 @@ static void an_empty_trace_is_reported_as_such(void **state)
 	end(&p);
 }
 
+/* Large enough for several threads. */
+static void a_large_trace_is_told_in_the_order_of_its_connections(void **state)
+{
+	static const char refused[] = "HTTP/1.1 401 Unauthorized\r\nContent-Length: 0\r\n\r\n";
+	const uint32_t connections = 2500;
+	uint32_t last = 0, lines = 0, blocks = 0;
+	struct page_of p;
+
+	begin(&p);
+	for (uint32_t c = 1; c <= connections; c++) {
+		const char *answer = c % 500 ? accepted : refused;
+
+		tracefile_open(&p.t, c, 0);
+		p.t.off[DIR_RX] = p.t.off[DIR_TX] = 0;
+		tracefile_data(&p.t, c, DIR_RX, request, sizeof(request) - 1, 0);
+		tracefile_data(&p.t, c, DIR_TX, answer, strlen(answer), 0);
+	}
+	print(&p, &format_text, false);
+	has(&p, "2500 attempts: 2495 upgraded, 5 refused; 5 need attention");
+	assert_true(p.result.any);
+	for (const char *at = p.text; (at = strchr(at, '#')); at++) {
+		uint32_t id = (uint32_t)strtoul(at + 1, NULL, 10);
+
+		if (lines == 2495 && !blocks)
+			last = 0; /* the blocks follow, from the first again */
+		assert_true(id > last);
+		last = id;
+		*(id % 500 ? &lines : &blocks) += 1;
+	}
+	assert_int_equal(lines, 2495);
+	assert_int_equal(blocks, 5);
+	end(&p);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -205,6 +239,7 @@ int main(void)
 		cmocka_unit_test(a_session_of_a_week_still_fits_a_screen),
 		cmocka_unit_test(any_bytes_on_the_wire_make_well_formed_json),
 		cmocka_unit_test(an_empty_trace_is_reported_as_such),
+		cmocka_unit_test(a_large_trace_is_told_in_the_order_of_its_connections),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

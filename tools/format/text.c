@@ -108,7 +108,7 @@ static void write_lines(struct text *t, struct report_case *rc, uint32_t from, u
 
 enum {
 	PARTS = 4,
-	PART = 4000, /* connections that are worth a thread */
+	PART = 1000, /* connections that are worth a thread */
 };
 
 /* The findings of an exchange depend on nothing that is written here, so each thread takes a run of
