@@ -87,7 +87,8 @@ unsigned launch_filters(const char **ret_killed);
 struct launch_job {
 	const char *path; /* file to execute, found already */
 	char *const *argv;
-	bool shell; /* a text without "#!": /bin/sh reads it, as execvp(3) does */
+	bool script; /* the kernel starts an interpreter */
+	bool shell;  /* a text without "#!": /bin/sh reads it, as execvp(3) does */
 	bool quiet;
 	const char *folder;  /* where the launcher's record goes */
 	const char *library; /* real path: its opening proves that it was loaded; NULL: not asked */
@@ -100,7 +101,8 @@ struct launch_job {
 	bool loaded;		     /* the library was opened after the exec */
 	bool load_unknown;	     /* that could not be watched */
 	enum inject_result injected; /* with inject */
-	char inject_why[768];	     /* a sentence without a period; "" with INJECT_DONE */
+	char copy[32]; /* path of the copy that was started, since nobody may be traced; "" none */
+	char inject_why[1024]; /* who forbids what: a sentence without a period */
 };
 
 /* Run it to its end, with the environment as it is now: forward signals, reap, and follow a command

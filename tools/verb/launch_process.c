@@ -147,31 +147,93 @@ static void pipes_close(struct pipes *p)
 	}
 }
 
+enum {
+	GATE_LEAVE =
+		'l', /* what the child reads at the gate: do not execute; anything else: go on */
+};
+
 static _Noreturn void child(const struct loop *l, struct pipes *p)
 {
-	char word;
+	char word = 0;
 	int e;
 
 	give_signals_back(l);
 	pipe_end_close(&p->gate[1]);
 	while (p->gate[0] >= 0 && read(p->gate[0], &word, 1) < 0 && errno == EINTR)
 		continue;
-	execute(l->job);
+	if (word != GATE_LEAVE)
+		execute(l->job);
 	e = errno;
 	(void)!write(p->report[1], &e, sizeof(e));
 	_exit(LAUNCH_NOT_RUN);
 }
 
-/* Send the program through the library on its way in.  Waits until it executes or gives up. */
-static void inject(struct loop *l, struct pipes *p)
+/* Fork; the child waits at the gate if there is one. False: complained. */
+static bool start_child(struct loop *l, struct pipes *p, bool gate)
+{
+	if (!pipes_make(p, gate)) {
+		complain("cannot make a pipe: %s", strerror(errno));
+		pipes_close(p);
+		return false;
+	}
+	l->command = fork();
+	if (l->command < 0) {
+		complain("cannot start a process: %s", strerror(errno));
+		pipes_close(p);
+		return false;
+	}
+	if (l->command == 0)
+		child(l, p);
+	pipe_end_close(&p->report[1]);
+	pipe_end_close(&p->gate[0]);
+	return true;
+}
+
+/* Nobody may be traced: start a copy of the program that brings the library along.  Where that cannot be
+ * either, the program itself is started, unwatched.  False: nothing could be started. */
+static bool start_copy(struct loop *l, struct pipes *p)
+{
+	struct launch_job *job = l->job;
+	size_t n = strlen(job->inject_why);
+	char *why = job->inject_why + n;
+	int fd;
+
+	snprintf(why, sizeof(job->inject_why) - n, ", and ");
+	n = strlen(job->inject_why);
+	why = job->inject_why + n;
+	fd = job->script ? -1
+			 : inject_copy(job->path, job->library, why, sizeof(job->inject_why) - n);
+	if (job->script)
+		snprintf(why, sizeof(job->inject_why) - n,
+			 "the interpreter of a script is not copied");
+	if (fd >= 0) {
+		snprintf(job->copy, sizeof(job->copy), "/proc/self/fd/%d", fd);
+		job->path = job->copy;
+		job->injected = INJECT_DONE;
+	}
+	(void)!write(p->gate[1], &(char){GATE_LEAVE}, 1);
+	waitpid(l->command, NULL, 0);
+	pipes_close(p);
+	if (!start_child(l, p, false))
+		return false;
+	if (fd >= 0)
+		close(fd);
+	return true;
+}
+
+/* Send the program through the library on its way in.  Waits until it executes or gives up.
+ * False: complained, nothing could be started. */
+static bool inject(struct loop *l, struct pipes *p)
 {
 	struct launch_job *job = l->job;
 	char *why = job->inject_why;
-	int e = inject_seize(l->command, why, sizeof(job->inject_why));
 
+	job->injected = INJECT_FAILED;
+	if (inject_seize(l->command, why, sizeof(job->inject_why)))
+		return start_copy(l, p);
 	pipe_end_close(&p->gate[1]);
-	job->injected = e ? INJECT_FAILED
-			  : inject_at_exec(l->command, job->library, why, sizeof(job->inject_why));
+	job->injected = inject_at_exec(l->command, job->library, why, sizeof(job->inject_why));
+	return true;
 }
 
 /* Fork and exec; the pipe closes by itself when the exec succeeds. False: complained. */
@@ -181,22 +243,10 @@ static bool start(struct loop *l)
 	int e = 0;
 	ssize_t n;
 
-	if (!pipes_make(&p, l->job->inject)) {
-		complain("cannot make a pipe: %s", strerror(errno));
-		pipes_close(&p);
+	if (!start_child(l, &p, l->job->inject))
 		return false;
-	}
-	l->command = fork();
-	if (l->command < 0) {
-		complain("cannot start a process: %s", strerror(errno));
-		pipes_close(&p);
+	if (l->job->inject && !inject(l, &p))
 		return false;
-	}
-	if (l->command == 0)
-		child(l, &p);
-	pipe_end_close(&p.report[1]);
-	if (l->job->inject)
-		inject(l, &p);
 	do
 		n = read(p.report[0], &e, sizeof(e));
 	while (n < 0 && errno == EINTR);

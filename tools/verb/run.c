@@ -307,6 +307,7 @@ static int watch(char **argv, const struct verdict *v, struct launch_library *li
 	struct launch_folder folder;
 	struct launch_job job = {.path = v->path,
 				 .argv = argv,
+				 .script = v->script,
 				 .shell = v->shell,
 				 .quiet = quiet,
 				 .folder = folder.path,
