@@ -2,13 +2,14 @@
  *
  * shakedown: find the verb, parse its options, run it.
  *
- * Two verbs are for machines only and appear in no list: `man [VERB]` writes a man page, `words [VERB
- * [OPTION]]` what the shell may complete.
+ * Three verbs are for machines only and appear in no list: `man [VERB]` writes a man page, `words [VERB
+ * [OPTION]]` what the shell may complete, `carry -- PATH ARGV0 ARGS...` becomes another program.
  */
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
 
+#include "tools/verb/launch.h"
 #include "tools/verb/nearest.h"
 #include "tools/verb/options.h"
 
@@ -86,7 +87,7 @@ static const struct {
 	int (*run)(int argc, char **argv);
 } plain[] = {
 	{"help", help},	 {"--help", help}, {"-h", help},     {"--version", version},
-	{"-V", version}, {"man", man},	   {"words", words},
+	{"-V", version}, {"man", man},	   {"words", words}, {"carry", carry},
 };
 
 static int dispatch(int argc, char **argv)

@@ -37,6 +37,7 @@ static const struct config_row {
 
 static char problem[CONFIG_PROBLEM_MAX];
 char config_place[CONFIG_PATH_MAX];
+char config_launch[CONFIG_PATH_MAX];
 
 static const char *problem_say(const char *name, const char *value, const char *remedy)
 {
@@ -123,10 +124,28 @@ static void find_place(const char *asked)
 		config_place[0] = '\0';
 }
 
+/* Not in the command itself: what it executes, it has seen to. */
+static void find_launch(const char *asked)
+{
+	static char exe[CONFIG_PATH_MAX];
+	struct line l;
+	long n;
+
+	line_init(&l, config_launch, sizeof(config_launch));
+	if (asked[0] != '/')
+		return;
+	n = sys_readlink("/proc/self/exe", exe, sizeof(exe) - 1);
+	exe[n > 0 ? n : 0] = '\0';
+	if (!line_equal(exe, asked))
+		line_add(&l, asked);
+	if (l.cut)
+		config_launch[0] = '\0';
+}
+
 /* What the rows say so far. */
 struct values {
 	uint64_t number[CONFIG_COUNT];
-	const char *place;
+	const char *place, *launch;
 };
 
 static const char *parse(struct values *v, enum config_id id, const char *text)
@@ -152,6 +171,8 @@ static const char *parse(struct values *v, enum config_id id, const char *text)
 	case PATH:
 		if (id == CONFIG_TRACE)
 			v->place = text;
+		if (id == CONFIG_LAUNCH)
+			v->launch = text;
 		break;
 	}
 	return NULL;
@@ -248,5 +269,6 @@ const char *config_read(struct config *c, char *const *environ)
 	if (!c->enabled)
 		return NULL;
 	find_place(v.place);
+	find_launch(v.launch);
 	return wrong ? wrong : check_max_trace(c->max_trace);
 }

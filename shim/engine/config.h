@@ -26,6 +26,9 @@ struct config {
 /* Absolute path of the folder the trace files go to; "" when it cannot be told. */
 extern char config_place[CONFIG_PATH_MAX];
 
+/* The command through which static programs are executed; "": as they are. */
+extern char config_launch[CONFIG_PATH_MAX];
+
 /* Read SHAKEDOWN_* from environ.  Returns NULL, or a sentence that names the remedy, in memory that
  * lives for ever. */
 const char *config_read(struct config *c, char *const *environ);

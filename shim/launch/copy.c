@@ -22,6 +22,7 @@
 #include <unistd.h>
 
 #include "core/target/elf.h"
+#include "core/target/target.h"
 
 #ifndef MFD_EXEC
 #define MFD_EXEC 0x10U
@@ -126,6 +127,11 @@ static const char *base_of(const char *path)
 
 /* ---- all of it ---- */
 
+static bool is_ours(const struct target *t)
+{
+	return (t->kind == TARGET_STATIC || t->kind == TARGET_STATIC_PIE) && !t->loader;
+}
+
 static int copy_mapped(const struct elf *e, const char *program, const char *library, char *why,
 		       size_t size)
 {
@@ -164,6 +170,7 @@ int inject_copy(const char *program, const char *library, char *why, size_t size
 {
 	struct span file = {NULL, 0};
 	struct stat st;
+	struct target target;
 	struct elf e;
 	int fd = open(program, O_RDONLY | O_CLOEXEC), ret = -1;
 	void *p;
@@ -180,11 +187,17 @@ int inject_copy(const char *program, const char *library, char *why, size_t size
 		file = (struct span){p, (size_t)st.st_size};
 	if (access(library, X_OK))
 		snprintf(why, size, "%.300s may not be executed: chmod +x it", library);
-	else if (!file.n || !elf_open(file, &e))
-		snprintf(why, size, "%.300s is no program for this machine", program);
+	else if (!file.n || !target_examine(file, &target) || !is_ours(&target) ||
+		 !elf_open(file, &e))
+		snprintf(why, size, "%.300s is no static program for this machine", program);
 	else
 		ret = copy_mapped(&e, program, library, why, size);
 	if (file.n)
 		munmap(p, file.n);
 	return ret;
+}
+
+void inject_copy_path(int fd, char ret[INJECT_COPY_PATH])
+{
+	snprintf(ret, INJECT_COPY_PATH, "/proc/self/fd/%d", fd);
 }

@@ -39,6 +39,13 @@ enum inject_result inject_at_exec(pid_t pid, const char *library, char *why, siz
  * or -1 with why. */
 int inject_copy(const char *program, const char *library, char *why, size_t size);
 
+enum {
+	INJECT_COPY_PATH = 32,
+};
+
+/* The path by which a copy is executed. */
+void inject_copy_path(int fd, char ret[INJECT_COPY_PATH]);
+
 /* Become argv[0..] at path in this very process, injected by a helper that nobody has to wait for
  * (double-forked, traces us over the exec).  Returns only when exec fails: errno. */
 int inject_exec(const char *path, char *const argv[], char *const envp[], const char *library);

@@ -11,10 +11,12 @@
  * (2) execl and kin collect their arguments on the stack, like libc's own.
  */
 #include "shim/engine/clock.h"
+#include "shim/engine/carry.h"
 #include "shim/engine/state.h"
 #include "shim/engine/sys.h"
 #include "shim/libc/door.h"
 
+#include <errno.h>
 #include <stdarg.h>
 
 /* Declared here, not taken from libc's headers: those promise the compiler arguments that are not
@@ -133,28 +135,6 @@ static void *exec_borrow(size_t size)
 	return k->room;
 }
 
-static long exec_run(const struct exec *x)
-{
-	size_t lack = libc_environ_lack(x->envp);
-	bool borrows = lack && engine_is_stranger();
-	void *room;
-
-	engine_exec(x->path);
-	if (!lack)
-		return exec_next(x, x->envp, false);
-	if (lack <= EXEC_STACK && borrows)
-		return exec_next(x, libc_environ_copy(x->envp, __builtin_alloca(lack)), true);
-	room = borrows ? exec_borrow(lack) : exec_map(lack);
-	if (!room)
-		return exec_next(x, x->envp, false);
-
-	long ret = exec_next(x, libc_environ_copy(x->envp, room), true);
-
-	if (!borrows)
-		sys_munmap(room, lack);
-	return ret;
-}
-
 /* The environment of the calls that take none. */
 static char *const *exec_environ(void)
 {
@@ -163,56 +143,148 @@ static char *const *exec_environ(void)
 	return place ? *place : NULL;
 }
 
+enum {
+	EXEC_FOUND = 1024, /* longest path a search may give */
+};
+
+static bool is_path(const char *entry)
+{
+	return entry[0] == 'P' && entry[1] == 'A' && entry[2] == 'T' && entry[3] == 'H' &&
+	       entry[4] == '=';
+}
+
+/* Where a search along PATH ends; NULL: not told. */
+static const char *exec_find(const char *name, char *room)
+{
+	char *const *e = exec_environ();
+
+	for (const char *c = name; c && *c; c++) {
+		if (*c == '/')
+			return name;
+	}
+	while (e && *e && !is_path(*e))
+		e++;
+	return name && *name &&
+			       carry_search(name, e && *e ? *e + sizeof("PATH=") - 1 : NULL, room,
+					    EXEC_FOUND)
+		       ? room
+		       : NULL;
+}
+
+/* The path a call names without a search; NULL: it is not told. */
+static const char *exec_path(const struct exec *x)
+{
+	bool plain = x->kind == EXEC_VE || x->kind == EXEC_V ||
+		     (x->kind == EXEC_NUMBER && x->nr == SYS_execve);
+	bool at = x->kind == EXEC_AT || x->kind == EXEC_NUMBER;
+
+	return plain || (at && x->fd == AT_FDCWD && !x->flags) ? x->path : NULL;
+}
+
+/* With what of ours it needs, in room: first the arguments of the launcher, then the environment. */
+static long exec_in(const struct exec *x, const char *path, size_t words, void *room, size_t lack)
+{
+	struct exec by = {.kind = EXEC_VE};
+	char *const *envp = x->envp;
+
+	if (lack)
+		envp = libc_environ_copy(envp, (char *)room + words);
+	by.argv = words ? carry_make(path, x->argv, room, words) : NULL;
+	if (by.argv) {
+		by.path = by.argv[0];
+		(void)exec_next(&by, envp, true);
+	}
+	/* Still here: the launcher is gone, or there was none. */
+	return exec_next(x, envp, lack != 0);
+}
+
+/* path: the file that will be executed, NULL: it is not told. */
+static long exec_run(const struct exec *x, const char *path)
+{
+	size_t words = path ? carry_room(path, x->argv) : 0;
+	size_t lack = libc_environ_lack(x->envp), size = words + lack;
+	bool borrows = size && engine_is_stranger();
+	void *room;
+
+	engine_exec(x->path);
+	if (!size)
+		return exec_next(x, x->envp, false);
+	if (size <= EXEC_STACK && borrows)
+		return exec_in(x, path, words, __builtin_alloca(size), lack);
+	room = borrows ? exec_borrow(size) : exec_map(size);
+	if (!room)
+		return exec_next(x, x->envp, false);
+
+	long ret = exec_in(x, path, words, room, lack);
+
+	if (!borrows)
+		sys_munmap(room, size);
+	return ret;
+}
+
+static long exec_named(const struct exec *x)
+{
+	return exec_run(x, exec_path(x));
+}
+
+static long exec_search(const struct exec *x)
+{
+	char room[EXEC_FOUND];
+
+	return exec_run(x, config_launch[0] ? exec_find(x->path, room) : NULL);
+}
+
 LIBC_EXPORT int execve(const char *path, char *const argv[], char *const envp[])
 {
-	return (int)exec_run(
+	return (int)exec_named(
 		&(struct exec){.kind = EXEC_VE, .path = path, .argv = argv, .envp = envp});
 }
 
 LIBC_EXPORT int execveat(int dir, const char *path, char *const argv[], char *const envp[],
 			 int flags)
 {
-	return (int)exec_run(&(struct exec){.kind = EXEC_AT,
-					    .fd = dir,
-					    .flags = flags,
-					    .path = path,
-					    .argv = argv,
-					    .envp = envp});
+	return (int)exec_named(&(struct exec){.kind = EXEC_AT,
+					      .fd = dir,
+					      .flags = flags,
+					      .path = path,
+					      .argv = argv,
+					      .envp = envp});
 }
 
 LIBC_EXPORT int fexecve(int fd, char *const argv[], char *const envp[])
 {
-	return (int)exec_run(&(struct exec){.kind = EXEC_FD, .fd = fd, .argv = argv, .envp = envp});
+	return (int)exec_named(
+		&(struct exec){.kind = EXEC_FD, .fd = fd, .argv = argv, .envp = envp});
 }
 
 LIBC_EXPORT int execv(const char *path, char *const argv[])
 {
-	return (int)exec_run(
+	return (int)exec_named(
 		&(struct exec){.kind = EXEC_V, .path = path, .argv = argv, .envp = exec_environ()});
 }
 
 LIBC_EXPORT int execvp(const char *file, char *const argv[])
 {
-	return (int)exec_run(&(struct exec){
+	return (int)exec_search(&(struct exec){
 		.kind = EXEC_VP, .path = file, .argv = argv, .envp = exec_environ()});
 }
 
 LIBC_EXPORT int execvpe(const char *file, char *const argv[], char *const envp[])
 {
-	return (int)exec_run(
+	return (int)exec_search(
 		&(struct exec){.kind = EXEC_VPE, .path = file, .argv = argv, .envp = envp});
 }
 
 long libc_exec_at(long nr, int dir, const char *path, char *const *argv, char *const *envp,
 		  int flags)
 {
-	return exec_run(&(struct exec){.kind = EXEC_NUMBER,
-				       .nr = nr,
-				       .fd = dir,
-				       .flags = flags,
-				       .path = path,
-				       .argv = argv,
-				       .envp = envp});
+	return exec_named(&(struct exec){.kind = EXEC_NUMBER,
+					 .nr = nr,
+					 .fd = dir,
+					 .flags = flags,
+					 .path = path,
+					 .argv = argv,
+					 .envp = envp});
 }
 
 /* ---- arguments one by one ---- */
@@ -255,7 +327,7 @@ LIBC_EXPORT int execl(const char *path, const char *arg, ...)
 
 	TAKE(arg, argv, none);
 	(void)none;
-	return (int)exec_run(&(struct exec){
+	return (int)exec_named(&(struct exec){
 		.kind = EXEC_V, .path = path, .argv = (char *const *)argv, .envp = exec_environ()});
 }
 
@@ -266,10 +338,10 @@ LIBC_EXPORT int execlp(const char *file, const char *arg, ...)
 
 	TAKE(arg, argv, none);
 	(void)none;
-	return (int)exec_run(&(struct exec){.kind = EXEC_VP,
-					    .path = file,
-					    .argv = (char *const *)argv,
-					    .envp = exec_environ()});
+	return (int)exec_search(&(struct exec){.kind = EXEC_VP,
+					       .path = file,
+					       .argv = (char *const *)argv,
+					       .envp = exec_environ()});
 }
 
 LIBC_EXPORT int execle(const char *path, const char *arg, ...)
@@ -278,35 +350,58 @@ LIBC_EXPORT int execle(const char *path, const char *arg, ...)
 	char *const *envp;
 
 	TAKE(arg, argv, envp);
-	return (int)exec_run(&(struct exec){
+	return (int)exec_named(&(struct exec){
 		.kind = EXEC_VE, .path = path, .argv = (char *const *)argv, .envp = envp});
 }
 
 /* ---- spawn ---- */
 
-static int spawn_run(__typeof__(&posix_spawn) next, pid_t *pid, const char *path,
-		     const void *actions, const void *attr, char *const *argv, char *const *envp)
+struct spawn {
+	__typeof__(&posix_spawn) next;
+	pid_t *pid;
+	const void *actions, *attr;
+};
+
+static int spawn_next(const struct spawn *s, const char *path, char *const *argv, char *const *envp)
 {
-	size_t lack = libc_environ_lack(envp);
-	void *room = lack ? exec_map(lack) : NULL;
+	return s->next(s->pid, path, s->actions, s->attr, argv, envp);
+}
+
+/* path: what is asked for; found: the file that will be executed, NULL: not told. */
+static int spawn_run(const struct spawn *s, const char *path, const char *found, char *const *argv,
+		     char *const *envp)
+{
+	size_t words = found ? carry_room(found, argv) : 0, lack = libc_environ_lack(envp);
+	void *room = words + lack ? exec_map(words + lack) : NULL;
+	char **by;
+	int err;
 
 	if (!room)
-		return next(pid, path, actions, attr, argv, envp);
-
-	int err = next(pid, path, actions, attr, argv, libc_environ_copy(envp, room));
-
-	sys_munmap(room, lack);
+		return spawn_next(s, path, argv, envp);
+	if (lack)
+		envp = libc_environ_copy(envp, (char *)room + words);
+	by = words ? carry_make(found, argv, room, words) : NULL;
+	/* The launcher may be gone: then without it. */
+	err = by ? spawn_next(s, by[0], by, envp) : ENOENT;
+	if (err)
+		err = spawn_next(s, path, argv, envp);
+	sys_munmap(room, words + lack);
 	return err;
 }
 
 LIBC_EXPORT int posix_spawn(pid_t *pid, const char *path, const void *actions, const void *attr,
 			    char *const argv[], char *const envp[])
 {
-	return spawn_run(LIBC_NEXT(posix_spawn), pid, path, actions, attr, argv, envp);
+	struct spawn s = {LIBC_NEXT(posix_spawn), pid, actions, attr};
+
+	return spawn_run(&s, path, path, argv, envp);
 }
 
 LIBC_EXPORT int posix_spawnp(pid_t *pid, const char *file, const void *actions, const void *attr,
 			     char *const argv[], char *const envp[])
 {
-	return spawn_run(LIBC_NEXT(posix_spawnp), pid, file, actions, attr, argv, envp);
+	struct spawn s = {LIBC_NEXT(posix_spawnp), pid, actions, attr};
+	char room[EXEC_FOUND];
+
+	return spawn_run(&s, file, config_launch[0] ? exec_find(file, room) : NULL, argv, envp);
 }

@@ -199,7 +199,8 @@ class Variables(Folder):
     def test_without_options_nothing_but_the_place_is_set(self):
         env = self.environment("-o", "t")
         self.assertEqual({k for k in env if k.startswith("SHAKEDOWN_")}
-                         - {"SHAKEDOWN_VARIANT", "SHAKEDOWN_BUILD"}, {"SHAKEDOWN_TRACE"})
+                         - {"SHAKEDOWN_VARIANT", "SHAKEDOWN_BUILD"},
+                         {"SHAKEDOWN_TRACE", "SHAKEDOWN_LAUNCH", "SHAKEDOWN_LIB"})
 
     def test_a_preload_that_was_there_stays(self):
         other = self.compile("libother.so", "-shared", "-fPIC", source="int other;\n")

@@ -101,7 +101,8 @@ struct launch_job {
 	bool loaded;		     /* the library was opened after the exec */
 	bool load_unknown;	     /* that could not be watched */
 	enum inject_result injected; /* with inject */
-	char copy[32]; /* path of the copy that was started, since nobody may be traced; "" none */
+	char copy
+		[INJECT_COPY_PATH]; /* path of the copy that was started, since nobody may be traced; "" none */
 	char inject_why[1024]; /* who forbids what: a sentence without a period */
 };
 
@@ -117,6 +118,11 @@ bool launch_job_run(struct launch_job *job);
 int launch_loaded_watch(const char *library);
 /* Was it opened since? Ends the watch. */
 bool launch_loaded_done(int fd);
+
+/* ---- launch_carry.c ---- */
+
+/* `carry -- PATH ARGV0 ARGS...`: become that program, with the library in it. Returns only a failure. */
+int carry(int argc, char **argv);
 
 /* ---- launch_summary.c ---- */
 

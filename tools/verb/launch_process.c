@@ -207,7 +207,7 @@ static bool start_copy(struct loop *l, struct pipes *p)
 		snprintf(why, sizeof(job->inject_why) - n,
 			 "the interpreter of a script is not copied");
 	if (fd >= 0) {
-		snprintf(job->copy, sizeof(job->copy), "/proc/self/fd/%d", fd);
+		inject_copy_path(fd, job->copy);
 		job->path = job->copy;
 		job->injected = INJECT_DONE;
 	}

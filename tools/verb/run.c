@@ -114,9 +114,17 @@ static void set_number(const char *name, uint64_t value)
 }
 
 /* The variables the library reads; what is not given on the command line keeps its value. */
-static void set_variables(const char *folder)
+static void set_variables(const char *folder, const char *library)
 {
+	char self[PATH_MAX];
+	ssize_t n = readlink("/proc/self/exe", self, sizeof(self) - 1);
+
 	launch_environ_strip();
+	if (n > 0) {
+		self[n] = '\0';
+		set("SHAKEDOWN_LAUNCH", self);
+		set("SHAKEDOWN_LIB", library);
+	}
 	set("SHAKEDOWN_TRACE", folder);
 	if (max_trace != UINT64_MAX)
 		set_number("SHAKEDOWN_MAX_TRACE", max_trace);
@@ -312,11 +320,11 @@ static int watch(char **argv, const struct verdict *v, struct launch_library *li
 				 .quiet = quiet,
 				 .folder = folder.path,
 				 .library = lib->real,
-				 .inject = v->inject};
+				 .inject = v->inject && !kills};
 
 	if (!launch_folder_make(output, argv[0], append, &folder))
 		return LAUNCH_FAILED;
-	set_variables(folder.path);
+	set_variables(folder.path, lib->real);
 	if ((!kills && !set_preload(lib, v)) || !launch_job_run(&job)) {
 		launch_folder_undo(&folder);
 		return LAUNCH_FAILED;

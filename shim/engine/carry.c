@@ -1,0 +1,191 @@
+/* SPDX-License-Identifier: BSD-2-Clause
+ *
+ * carry: see carry.h.
+ *
+ * Source: elf(5), execve(2) (interpreter scripts), exec(3).
+ */
+#include "shim/engine/carry.h"
+#include "shim/engine/config.h"
+#include "shim/engine/line.h"
+#include "shim/engine/peek.h"
+#include "shim/engine/state.h"
+#include "shim/engine/sys.h"
+
+#include <elf.h>
+#include <sys/stat.h>
+
+extern const Elf64_Ehdr __ehdr_start __attribute__((visibility("hidden")));
+
+enum {
+	HEADERS = 64,	/* program headers looked at, at most */
+	WORDS = 16384,	/* arguments, at most */
+	CHUNK = 16,	/* words counted at once */
+	BEFORE = 5,	/* launcher "carry" "--" path, and the NULL */
+	SCRIPT = 128,	/* bytes of a "#!" line looked at */
+	EXECUTABLE = 1, /* X_OK */
+};
+
+static long open_file(const char *path)
+{
+	return sys_open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY, 0);
+}
+
+/* May be executed as it is, without a change of rights: who traces such an exec takes the rights away. */
+static __attribute__((noinline)) bool is_plain(int fd)
+{
+	static const char capabilities[] = "security.capability";
+	struct stat st = {0};
+
+	return sys_2(SYS_fstat, fd, (long)&st) == 0 && S_ISREG(st.st_mode) &&
+	       !(st.st_mode & (S_ISUID | S_ISGID)) &&
+	       sys_4(SYS_fgetxattr, fd, (long)capabilities, 0, 0) <= 0;
+}
+
+/* A program for this machine that names no interpreter. */
+static __attribute__((noinline)) bool is_static(int fd)
+{
+	Elf64_Ehdr eh = {0};
+	Elf64_Phdr ph;
+
+	if (sys_pread(fd, &eh, sizeof(eh), 0) != sizeof(eh) ||
+	    memcmp(eh.e_ident, __ehdr_start.e_ident, EI_VERSION + 1) ||
+	    eh.e_machine != __ehdr_start.e_machine ||
+	    (eh.e_type != ET_EXEC && eh.e_type != ET_DYN) || eh.e_phentsize != sizeof(ph) ||
+	    !eh.e_phnum || eh.e_phnum > HEADERS)
+		return false;
+	for (unsigned i = 0; i < eh.e_phnum; i++) {
+		long off = (long)(eh.e_phoff + i * sizeof(ph));
+
+		if (sys_pread(fd, &ph, sizeof(ph), off) != sizeof(ph) || ph.p_type == PT_INTERP)
+			return false;
+	}
+	return true;
+}
+
+/* The interpreter's name in a "#!" line, NUL-terminated in place; NULL: no such line. */
+static char *find_interpreter(char *line)
+{
+	char *at = line + 2, *end;
+
+	if (line[0] != '#' || line[1] != '!')
+		return NULL;
+	while (*at == ' ' || *at == '\t')
+		at++;
+	for (end = at; *end && *end != ' ' && *end != '\t' && *end != '\n'; end++)
+		continue;
+	if (!*end || end == at) /* cut */
+		return NULL;
+	*end = '\0';
+	return at;
+}
+
+static __attribute__((noinline)) bool interpreter_is_static(int script)
+{
+	char line[SCRIPT + 1] = {0};
+	char *name;
+	bool yes;
+	long fd;
+
+	if (sys_pread(script, line, SCRIPT, 0) <= 0)
+		return false;
+	name = find_interpreter(line);
+	fd = name ? open_file(name) : -1;
+	if (fd < 0)
+		return false;
+	yes = is_plain((int)fd) && is_static((int)fd);
+	sys_close((int)fd);
+	return yes;
+}
+
+static bool needs_launcher(const char *path)
+{
+	long fd = open_file(path);
+	bool needs;
+
+	if (fd < 0)
+		return false;
+	needs = is_plain((int)fd) && (is_static((int)fd) || interpreter_is_static((int)fd));
+	sys_close((int)fd);
+	return needs && sys_4(SYS_faccessat, AT_FDCWD, (long)path, EXECUTABLE, 0) == 0;
+}
+
+/* Words before the NULL; 0 when that cannot be told. */
+static __attribute__((noinline)) size_t count_words(char *const *list)
+{
+	const char *chunk[CHUNK];
+
+	for (size_t n = 0; n < WORDS;) {
+		size_t got = peek_read((uintptr_t)(list + n), chunk, sizeof(chunk)) / 8;
+
+		for (size_t i = 0; i < got; i++) {
+			if (!chunk[i])
+				return n + i;
+		}
+		if (!got)
+			return 0;
+		n += got;
+	}
+	return 0;
+}
+
+size_t carry_room(const char *path, char *const *argv)
+{
+	size_t n;
+
+	if (!config_launch[0] || !engine.active || engine.quiet || !path || !argv)
+		return 0;
+	n = count_words(argv);
+	return n && needs_launcher(path) ? (n + BEFORE) * sizeof(char *) : 0;
+}
+
+char **carry_make(const char *path, char *const *argv, void *room, size_t size)
+{
+	char **copy = room;
+	size_t n = size / sizeof(char *) - BEFORE;
+
+	copy[0] = config_launch;
+	copy[1] = (char *)(uintptr_t) "carry";
+	copy[2] = (char *)(uintptr_t) "--";
+	copy[3] = (char *)(uintptr_t)path;
+	if (peek_read((uintptr_t)argv, copy + 4, n * sizeof(char *)) != n * sizeof(char *))
+		return NULL;
+	copy[4 + n] = NULL;
+	return copy;
+}
+
+/* FOLDER/name, as far as it fits. */
+static bool join(const char *folder, size_t n, const char *name, char *ret, size_t size)
+{
+	struct line l;
+
+	line_init(&l, ret, size);
+	line_add_span(&l, folder, n);
+	line_add(&l, n ? "/" : "");
+	line_add(&l, name);
+	return !l.cut;
+}
+
+bool carry_search(const char *name, const char *variable, char *ret, size_t size)
+{
+	const char *at = variable ? variable : "/bin:/usr/bin";
+
+	if (!config_launch[0] || engine.quiet)
+		return false;
+	for (;; at++) {
+		size_t n = 0;
+		long fd;
+
+		while (at[n] && at[n] != ':')
+			n++;
+		if (!join(at, n, name, ret, size))
+			return false;
+		fd = open_file(ret);
+		if (fd >= 0)
+			sys_close((int)fd);
+		if (fd >= 0 && sys_4(SYS_faccessat, AT_FDCWD, (long)ret, EXECUTABLE, 0) == 0)
+			return true;
+		at += n;
+		if (!*at)
+			return false;
+	}
+}
