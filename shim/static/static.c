@@ -18,8 +18,6 @@
 extern const char __ehdr_start[] __attribute__((visibility("hidden")));
 extern Elf64_Dyn _DYNAMIC[] __attribute__((visibility("hidden")));
 extern const char static_entry[] __attribute__((visibility("hidden")));
-bool go_start(const char *library, const char **ret_why)
-	__attribute__((weak, visibility("hidden")));
 
 /* What the kernel put on the stack: System V ABI, figure 3.9. */
 struct stack {
@@ -118,8 +116,7 @@ static void watch(const struct stack *s)
 	}
 	if (!modules_path((uint64_t)__ehdr_start, library, sizeof(library)))
 		return;
-	if (go_start)
-		(void)go_start(library, &why);
+	(void)go_start(library, &why);
 }
 
 uint64_t static_start(uint64_t *sp)
