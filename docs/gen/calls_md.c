@@ -66,6 +66,7 @@ static const struct {
 	{"EXEC", "The image is replaced", "Noted; the environment is carried on."},
 	{"EXIT", "The process ends", "The trace gets its end record."},
 	{"PRIVILEGE", "Rights change", "Noted."},
+	{"MLOCK", "Memory is locked", "What is ours is unlocked again."},
 	{"SECCOMP", "A filter is installed",
 	 "From then on we make no system call that the program does not make itself."},
 	{"IO_URING", "A ring is set up", "Its transfers cannot be seen: coverage becomes partial."},

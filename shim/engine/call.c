@@ -8,6 +8,7 @@
 #include "shim/engine/gather.h"
 #include "shim/engine/observe.h"
 #include "shim/engine/recorder.h"
+#include "shim/engine/reserve.h"
 #include "shim/engine/state.h"
 #include "shim/engine/sys.h"
 #include "shim/engine/text.h"
@@ -277,6 +278,9 @@ static NOINLINE void descriptor_exits(struct call *c)
 		break;
 	case OP_IO_URING:
 		recorder_cover(0, TRACE_PARTIAL, TRACE_REASON_IO_URING);
+		break;
+	case OP_MLOCK:
+		reserve_locked((int)c->arg[0]);
 		break;
 	case OP_PRIVILEGE:
 		recorder_process(TRACE_SETUID, sys_1(SYS_geteuid, 0), NULL);

@@ -9,6 +9,7 @@
 #include "shim/engine/clock.h"
 #include "shim/engine/heads.h"
 #include "shim/engine/recorder.h"
+#include "shim/engine/reserve.h"
 #include "shim/engine/state.h"
 #include "shim/engine/sys.h"
 #include "shim/engine/text.h"
@@ -19,27 +20,23 @@ enum {
 	TURNS = 4, /* ... and then it may need the processor we are on */
 };
 
-struct conn *conn_table;
+static struct reserve rows;
+struct conn *conn_table;	    /* where they begin */
 static uint64_t free_head;	    /* counter << 32 | row; row 0: empty */
-static uint32_t fresh = CONN_FIRST; /* rows from here on were never used */
+static uint32_t fresh = CONN_FIRST; /* rows from here on were never used; those before are open */
 static uint32_t last_id;
 
 bool conn_start(void)
 {
-	void *p = sys_mmap(NULL, sizeof(struct conn) * TRACE_CONNECTIONS, PROT_READ | PROT_WRITE,
-			   MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1);
-
-	if (sys_mmap_failed(p))
+	if (!reserve_start(&rows, sizeof(struct conn) * TRACE_CONNECTIONS))
 		return false;
-	conn_table = p;
+	conn_table = (struct conn *)rows.base;
 	return true;
 }
 
 uint32_t conn_rows(void)
 {
-	uint32_t n = __atomic_load_n(&fresh, __ATOMIC_RELAXED);
-
-	return n < TRACE_CONNECTIONS ? n : TRACE_CONNECTIONS;
+	return __atomic_load_n(&fresh, __ATOMIC_ACQUIRE);
 }
 
 static uint32_t take_row(void)
@@ -54,11 +51,12 @@ static uint32_t take_row(void)
 						__ATOMIC_ACQUIRE))
 			return row;
 	}
-	row = __atomic_fetch_add(&fresh, 1, __ATOMIC_RELAXED);
-	if (row >= TRACE_CONNECTIONS) {
-		__atomic_store_n(&fresh, TRACE_CONNECTIONS, __ATOMIC_RELAXED);
-		return 0;
-	}
+	row = __atomic_load_n(&fresh, __ATOMIC_ACQUIRE);
+	do {
+		if (!reserve_open(&rows, (row + UINT64_C(1)) * sizeof(struct conn)))
+			return 0;
+	} while (!__atomic_compare_exchange_n(&fresh, &row, row + 1, true, __ATOMIC_ACQ_REL,
+					      __ATOMIC_ACQUIRE));
 	return row;
 }
 

@@ -45,6 +45,7 @@ enum call_op {
 	OP_EXEC,
 	OP_PRIVILEGE, /* set*id, capset, unshare, setns */
 	OP_SECCOMP,
+	OP_MLOCK, /* mlockall: what is ours is taken out of it */
 	OP_IO_URING,
 	OP_DLOPEN,
 	OP_FDOPEN,
@@ -107,7 +108,8 @@ struct call {
 /* ---- the fast test ---- */
 
 /* One word per descriptor: 0 untracked, 1 text (fd 1 and 2), otherwise a connection.  A zero-filled
- * mapping of ENGINE_FDS words, or one static page of zeros before it exists. */
+ * table of at most ENGINE_FDS words, or one static word of zeros before it exists; only the first
+ * engine_fd_limit words can be touched, and that number grows. */
 extern uint32_t *engine_fds;
 extern uint32_t engine_fd_limit;
 
@@ -151,6 +153,7 @@ static inline bool engine_wants(enum call_op op, enum call_shape shape, uint64_t
 	case OP_FORK:
 	case OP_PRIVILEGE:
 	case OP_SECCOMP:
+	case OP_MLOCK:
 	case OP_IO_URING:
 		return engine_fd_limit != 0;
 	case OP_WAIT:

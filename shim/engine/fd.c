@@ -50,7 +50,7 @@ static void assign(const struct call *call, int fd, uint32_t row)
 {
 	uint32_t old;
 
-	if ((uint32_t)fd >= engine_fd_limit)
+	if (!engine_takes(fd))
 		return recorder_cover(0, TRACE_PARTIAL, TRACE_REASON_HIGH_FD);
 	if (fd_end <= (uint32_t)fd)
 		fd_end = (uint32_t)fd + 1;
@@ -87,7 +87,7 @@ static struct conn *open_conn(const struct call *call, int fd, enum role role,
 	uint64_t now = clock_now();
 	struct conn *c;
 
-	if ((uint32_t)fd >= engine_fd_limit) {
+	if (!engine_takes(fd)) {
 		recorder_cover(0, TRACE_PARTIAL, TRACE_REASON_HIGH_FD);
 		return NULL;
 	}
@@ -245,7 +245,7 @@ void fd_duped(const struct call *call, int from, int to)
 
 	if (to < 0 || c == conn_of(to) || engine_is_stranger())
 		return;
-	if (!c || (uint32_t)to >= engine_fd_limit) {
+	if (!c || !engine_takes(to)) {
 		fd_forget(call, to);
 		return;
 	}

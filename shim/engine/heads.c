@@ -3,7 +3,7 @@
  * heads: see heads.h.
  */
 #include "shim/engine/heads.h"
-#include "shim/engine/sys.h"
+#include "shim/engine/reserve.h"
 
 struct slot {
 	uint32_t used; /* bytes of data */
@@ -11,18 +11,16 @@ struct slot {
 	uint8_t data[HEADS_SIZE - 8];
 };
 
-static struct slot *slots;
+static struct reserve pool;
+static struct slot *slots; /* where it begins */
 static uint8_t taken[HEADS_SLOTS];
 static uint32_t hint; /* where the next free one is likely */
 
 bool heads_start(void)
 {
-	void *p = sys_mmap(NULL, sizeof(struct slot) * HEADS_SLOTS, PROT_READ | PROT_WRITE,
-			   MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1);
-
-	if (sys_mmap_failed(p))
+	if (!reserve_start(&pool, sizeof(struct slot) * HEADS_SLOTS))
 		return false;
-	slots = p;
+	slots = (struct slot *)pool.base;
 	return true;
 }
 
@@ -34,6 +32,7 @@ uint8_t heads_take(void)
 		uint32_t at = (from + i) % HEADS_SLOTS;
 
 		if (!__atomic_load_n(&taken[at], __ATOMIC_RELAXED) &&
+		    reserve_open(&pool, (at + 1) * sizeof(struct slot)) &&
 		    !__atomic_exchange_n(&taken[at], 1, __ATOMIC_ACQUIRE)) {
 			slots[at].used = 0;
 			return (uint8_t)(at + 1);

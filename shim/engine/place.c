@@ -10,6 +10,7 @@
 #include "shim/engine/clock.h"
 #include "shim/engine/line.h"
 #include "shim/engine/recorder.h"
+#include "shim/engine/reserve.h"
 #include "shim/engine/state.h"
 #include "shim/engine/sys.h"
 
@@ -149,16 +150,23 @@ static void fill_header(struct trace_header *h, uint32_t pid, uint64_t start)
 	memcpy(h->call_names, call_names, sizeof(call_names));
 }
 
-/* Map the open file and make its first page storable. */
+/* Map the open file and make its first page storable.  What lies behind the tables is opened when it is
+ * needed: where the application locks its memory, the kernel would fill all of it (reserve.h). */
 static struct trace_header *map_file(int fd, uint64_t size, void *at)
 {
 	void *p;
 
 	if (!size || sys_ftruncate(fd, size) < 0)
 		return NULL;
-	p = sys_mmap(at, size, PROT_READ | PROT_WRITE, MAP_SHARED | (at ? MAP_FIXED : 0), fd);
+	p = sys_mmap(at, size, PROT_NONE, MAP_SHARED | (at ? MAP_FIXED : 0), fd);
 	if (sys_mmap_failed(p))
 		return NULL;
+	if (reserve_locks_all())
+		(void)sys_munlock(p, size);
+	if (sys_mprotect(p, TABLES_SIZE, PROT_READ | PROT_WRITE) < 0) {
+		sys_munmap(p, size);
+		return NULL;
+	}
 	/* The tables are touched here and there: without this, some file systems make the first page of
 	 * them a folio of 2 MiB, which has to be zeroed while a forked child waits. */
 	(void)sys_madvise(p, TABLES_SIZE, MADV_RANDOM);
@@ -185,6 +193,9 @@ struct trace_header *place_create(void *at, const char **ret_path)
 	if (fd < 0)
 		return NULL;
 	h = map_file(fd, size, at);
+	/* What the application may lock is limited, and for a moment the mapping counts. */
+	while (!h && reserve_locks_all() && !at && (size = trace_file_size(size / 4 * 3)))
+		h = map_file(fd, size, at);
 	sys_close(fd);
 	if (!h) {
 		(void)sys_3(SYS_unlinkat, AT_FDCWD, (long)place_path, 0);

@@ -79,6 +79,13 @@ static bool allocate(uint64_t off, uint64_t len)
 	return ok;
 }
 
+/* The halves of a new file may not be touched, see place.c. */
+static bool open_pages(uint64_t off, uint64_t len)
+{
+	return !engine.quiet &&
+	       sys_mprotect((uint8_t *)recorder_header + off, len, PROT_READ | PROT_WRITE) >= 0;
+}
+
 static bool populate(uint64_t off, uint64_t len)
 {
 	long ret;
@@ -105,7 +112,7 @@ static bool extend(const struct trace_header *h, uint32_t half)
 	uint64_t off = h->data_off + half * h->half_size + from;
 
 	len = len < STEP ? len : STEP;
-	if (from + len > used && !populate(off, len))
+	if (from + len > used && !(open_pages(off, len) && populate(off, len)))
 		return false;
 	if (from < used)
 		memset((uint8_t *)recorder_header + off, 0, len < used - from ? len : used - from);

@@ -11,6 +11,7 @@
 #include "shim/engine/modules.h"
 #include "shim/engine/record.h"
 #include "shim/engine/recorder.h"
+#include "shim/engine/reserve.h"
 #include "shim/engine/stack.h"
 #include "shim/engine/sys.h"
 #include "shim/engine/text.h"
@@ -22,9 +23,26 @@ enum {
 static uint32_t no_fds[1];
 uint32_t *engine_fds = no_fds;
 uint32_t engine_fd_limit;
+static struct reserve fds; /* where engine_fds points; open up to engine_fd_limit */
 
 static uint32_t one = 1; /* where alive points before the page exists */
 struct engine_state engine = {.alive = &one};
+
+bool engine_takes(int fd)
+{
+	uint32_t limit = engine_fd_limit, open;
+
+	if ((uint32_t)fd < limit)
+		return true;
+	if (!limit || !reserve_open(&fds, ((uint32_t)fd + UINT64_C(1)) * sizeof(uint32_t)))
+		return false;
+	open = (uint32_t)(__atomic_load_n(&fds.open, __ATOMIC_ACQUIRE) / sizeof(uint32_t));
+	while (limit && limit < open &&
+	       !__atomic_compare_exchange_n(&engine_fd_limit, &limit, open, false, __ATOMIC_RELEASE,
+					    __ATOMIC_RELAXED))
+		;
+	return limit != 0;
+}
 
 bool engine_active(void)
 {
@@ -66,8 +84,6 @@ static bool map_alive(void)
 
 bool engine_start(char *const *environ, uint32_t door, const char **ret_problem)
 {
-	uint32_t *fds;
-
 	*ret_problem = NULL;
 	if (engine.active)
 		return true;
@@ -79,8 +95,8 @@ bool engine_start(char *const *environ, uint32_t door, const char **ret_problem)
 			*ret_problem = NULL;
 		return false;
 	}
-	fds = map(sizeof(uint32_t) * ENGINE_FDS);
-	if (!fds || !conn_start() || !heads_start() || !map_alive()) {
+	if (!reserve_start(&fds, sizeof(uint32_t) * ENGINE_FDS) || !conn_start() ||
+	    !heads_start() || !map_alive()) {
 		*ret_problem = "shakedown: no memory for the tables; not watching";
 		return false;
 	}
@@ -88,10 +104,10 @@ bool engine_start(char *const *environ, uint32_t door, const char **ret_problem)
 	engine.pid = sys_getpid();
 	clock_start(door == TRACE_DOOR_LIBC);
 	engine.t_load = clock_now();
-	fds[1] = fds[2] = CONN_TEXT;
-	engine_fds = fds;
+	engine_fds = (uint32_t *)fds.base;
+	engine_fds[1] = engine_fds[2] = CONN_TEXT;
 	engine.active = true;
-	__atomic_store_n(&engine_fd_limit, ENGINE_FDS, __ATOMIC_RELEASE);
+	__atomic_store_n(&engine_fd_limit, fds.open / sizeof(uint32_t), __ATOMIC_RELEASE);
 	return true;
 }
 
@@ -119,6 +135,7 @@ void engine_forked(void)
 	stack_forked();
 	modules_forked();
 	text_forked();
+	reserve_forked();
 	recorder_forked();
 	if (!engine.active)
 		return;

@@ -26,6 +26,9 @@ extern struct engine_state engine;
  * descriptors must not touch our table.  Costs a system call. */
 bool engine_is_stranger(void);
 
+/* May fd mean something in engine_fds? Makes room for it. */
+bool engine_takes(int fd);
+
 /* Nothing is watched any more; the reason is one of enum trace_coverage_reason. */
 void engine_stop(uint64_t reason);
 

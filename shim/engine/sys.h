@@ -107,6 +107,16 @@ static inline int sys_munmap(void *p, size_t len)
 	return (int)sys_2(SYS_munmap, (long)p, (long)len);
 }
 
+static inline int sys_mprotect(void *p, size_t len, int prot)
+{
+	return (int)sys_3(SYS_mprotect, (long)p, (long)len, prot);
+}
+
+static inline int sys_munlock(void *p, size_t len)
+{
+	return (int)sys_2(SYS_munlock, (long)p, (long)len);
+}
+
 static inline int sys_madvise(void *p, size_t len, int advice)
 {
 	return (int)sys_3(SYS_madvise, (long)p, (long)len, advice);

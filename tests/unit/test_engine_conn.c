@@ -9,6 +9,7 @@
 #include <cmocka.h>
 
 #include "shim/engine/conn.c"
+#include "shim/engine/reserve.c"
 
 /* ---- what the table needs of the engine ---- */
 

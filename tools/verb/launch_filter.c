@@ -64,6 +64,7 @@ tries[] = {
 	TRY(mmap, 0, 0, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1),
 	TRY(mprotect, 0, 0, PROT_READ | PROT_WRITE),
 	TRY(munmap),
+	TRY(munlock),
 	TRY(madvise, 0, 0, WIPE_ON_FORK),
 	TRY(madvise, 0, 0, MADV_RANDOM),
 	TRY(madvise, 0, 0, POPULATE_WRITE),
