@@ -82,6 +82,16 @@ class Doctor(unittest.TestCase):
         self.assertEqual(status, 0)
         self.assertEqual(checks["command", "next"][1], harness.SHAKEDOWN + " run -- cat 'a b' --help")
 
+    def test_a_filter_a_process_lives_under_is_told(self):
+        locked = ("import ctypes, os, struct, sys\nlibc = ctypes.CDLL(None)\n"
+                  "rule = ctypes.create_string_buffer(struct.pack('HBBI', 6, 0, 0, 0x7fff0000))\n"
+                  "libc.prctl(38, 1, 0, 0, 0)\n"
+                  "assert not libc.prctl(22, 2, struct.pack('HxxxxxxQ', 1, ctypes.addressof(rule)), 0, 0)\n")
+        p = self.process(sys.executable, "-c", locked + self.WAITS)
+        self.assertIn("through run", self.ask(str(p.pid))[1]["process", "seccomp"][1])
+        p = self.process(sys.executable, "-c", self.WAITS)
+        self.assertNotIn(("process", "seccomp"), self.ask(str(p.pid))[1])
+
     def test_a_static_program_cannot_be_watched(self):
         status, checks = self.ask(self.compile("fixed", "-static"))
         self.assertEqual(status, 3)

@@ -143,6 +143,21 @@ static void look_at_environ(struct doctor *d, pid_t pid, bool loaded)
 	free(block);
 }
 
+/* A seccomp filter may have been there before the library. */
+static void look_at_filters(struct doctor *d, pid_t pid)
+{
+	size_t n;
+	char *text = read_file(pid, "status", &n);
+	const char *mode = text ? strstr(text, "\nSeccomp:\t") : NULL;
+
+	if (mode && mode[10] != '0')
+		SAY("seccomp", DOCTOR_NOTE,
+		    "it lives under a seccomp filter: if that was there before it started, the "
+		    "library alone does nothing, except in a container; start it through run, "
+		    "which tries first what the filter kills for");
+	free(text);
+}
+
 /* Was the exec one that raised privileges?  The kernel told the loader in AT_SECURE. */
 static bool is_secure(pid_t pid)
 {
@@ -409,12 +424,14 @@ bool doctor_process(struct doctor *d, pid_t pid)
 	if (loaded) {
 		SAY("watched", DOCTOR_YES, "the library is in this process already");
 		look_at_environ(d, pid, loaded);
+		look_at_filters(d, pid);
 		return true;
 	}
 	SAY("watched", DOCTOR_NOTE,
 	    "the library is not in it, and a running process cannot be attached to: it must be "
 	    "started again");
 	look_at_environ(d, pid, loaded);
+	look_at_filters(d, pid);
 	judge(d, pid);
 	if (!d->ill)
 		say_restart(d, pid);
