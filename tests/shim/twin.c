@@ -601,6 +601,9 @@ static void rights(void)
 	TRY(unshare, (0));
 	TRY(unshare, (-1));
 	TRY(setns, (-1, 0));
+	TRY(mlockall, (MCL_FUTURE | MCL_ONFAULT));
+	TRY(mlockall, (-1));
+	munlockall();
 	TRY(prctl, (PR_GET_DUMPABLE, 0, 0, 0, 0));
 	TRY(prctl, (PR_SET_SECCOMP, 99, 0, 0, 0));
 	TRY(prctl, (-1, 0, 0, 0, 0));
