@@ -126,8 +126,10 @@ static bool is_interim(const struct event *e)
 uint32_t model_author(const struct exchange *x, const struct answer *a)
 {
 	uint32_t i = model_witness_next(x, WITNESS_ANSWER, 0), found = MODEL_NONE;
+	uint32_t taken =
+		model_witness_next(x, WITNESS_HIJACK, 0); /* what follows it is no answer */
 
-	for (; i < a->first_event; i = model_witness_next(x, WITNESS_ANSWER, i + 1)) {
+	for (; i < a->first_event && i < taken; i = model_witness_next(x, WITNESS_ANSWER, i + 1)) {
 		const struct event *e = &x->conn->event[i];
 
 		if (is_interim(e))

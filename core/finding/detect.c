@@ -119,13 +119,18 @@ struct finding *detect_raise(struct detect *d, enum finding_id id)
 	return f;
 }
 
-bool detect_has(const struct detect *d, enum finding_id id)
+const struct finding *detect_find(const struct detect *d, enum finding_id id)
 {
 	for (uint32_t i = 0; i < d->n; i++) {
 		if (d->ret[i].id == id)
-			return true;
+			return &d->ret[i];
 	}
-	return false;
+	return NULL;
+}
+
+bool detect_has(const struct detect *d, enum finding_id id)
+{
+	return detect_find(d, id) != NULL;
 }
 
 void finding_evidence(struct finding *f, uint32_t event, enum dir dir, uint64_t off, uint64_t len)
@@ -167,10 +172,11 @@ void finding_severity(struct finding *f, enum severity s, const char *sub)
 void finding_answer(struct detect *d, struct finding *f, const struct answer *a)
 {
 	uint64_t end = a->end == MODEL_NO_OFF ? a->off + a->bytes.n : a->end;
+	uint32_t author = d->server ? model_author(d->x, a) : MODEL_NONE;
 
 	finding_evidence(f, a->first_event, d->answer, a->off, end - a->off);
 	if (d->server)
-		finding_blame(f, a->first_event);
+		finding_blame(f, author == MODEL_NONE ? a->first_event : author);
 	else
 		finding_blame_nobody(f, "the answer was written by the other process");
 }

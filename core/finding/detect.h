@@ -38,6 +38,8 @@ struct detect {
 struct finding *detect_raise(struct detect *d, enum finding_id id);
 /* Was it raised for this exchange? */
 bool detect_has(const struct detect *d, enum finding_id id);
+/* It, or NULL. */
+const struct finding *detect_find(const struct detect *d, enum finding_id id);
 
 /* f->message, f->fix; f may be NULL. */
 #define FINDING_SAY(f, ...)                                                   \

@@ -363,6 +363,34 @@ static unsigned hasty_answer(const struct detect *d, uint32_t *ret_event, uint64
 	return 0;
 }
 
+enum {
+	HEAD_PATIENCE = 500 * 1000 * 1000, /* ns; who closes earlier has no limit for heads */
+};
+
+/* The server did not want to wait for the rest of the head. */
+static void head_timed_out(struct detect *d, uint64_t have)
+{
+	uint64_t waited = since(d->x->t_start, d->t_own);
+	struct finding *f;
+
+	if (d->t_own >= d->t_peer || d->ev_own == MODEL_NONE || detect_draining(d, d->ev_own) ||
+	    waited < HEAD_PATIENCE || d->c->event[d->ev_own].close_how == CLOSE_EXIT)
+		return;
+	f = detect_raise(d, FINDING_HEAD_NEVER_COMPLETE);
+	finding_evidence(f, d->x->ev_start, d->ask, d->x->req_off, have);
+	finding_evidence(f, d->ev_own, d->answer, d->c->tx_end, 0);
+	finding_severity(f, SEVERITY_WARNING, "timeout");
+	finding_blame_nobody(f, "the rest of the head did not come in the time the server gives");
+	FINDING_SAY(
+		f,
+		"%u bytes of the head had come, without its blank line, when this process closed "
+		"the connection %t after the first of them",
+		have, waited);
+	FINDING_FIX(f, "Find out what makes the head slow (the client, the network, a proxy that "
+		       "sends it in parts), or raise the limit for heads (Go: "
+		       "http.Server.ReadHeaderTimeout).");
+}
+
 void rule_HEAD_NEVER_COMPLETE(struct detect *d)
 {
 	const struct connection *c = d->c;
@@ -399,6 +427,8 @@ void rule_HEAD_NEVER_COMPLETE(struct detect *d)
 			    "a read filled its buffer of %u bytes inside the head, and nothing was "
 			    "read or written for %t after it",
 			    (uint64_t)c->event[read].moved, quiet);
+	} else if (!status && event == MODEL_NONE) {
+		head_timed_out(d, have);
 	}
 }
 
@@ -510,12 +540,87 @@ static uint32_t pending_read(const struct detect *d)
 	return found;
 }
 
+/* Bytes of the declared body that had come when the event happened. */
+static uint64_t body_before(const struct detect *d, uint32_t event)
+{
+	uint64_t end = d->x->req_head_end;
+
+	for (uint32_t i = d->x->ev_head; i < event; i++) {
+		const struct event *e = &d->c->event[i];
+
+		if (e->kind == EVENT_DATA && e->dir == d->ask)
+			end = e->off + e->moved;
+	}
+	return since(d->x->req_head_end, end < d->x->req_end ? end : d->x->req_end);
+}
+
+/* Where the runtime told that the program asked for the body before there was any answer. */
+static uint32_t body_asked(const struct detect *d)
+{
+	uint32_t i = model_witness_next(d->x, WITNESS_BODY, d->x->ev_head);
+
+	return i < d->x->ev_answer && i < model_witness_next(d->x, WITNESS_HIJACK, 0) ? i
+										      : MODEL_NONE;
+}
+
+/* When the last byte of the body came; 0 when it never did. */
+static uint64_t body_end_time(const struct detect *d)
+{
+	uint32_t i = d->x->req_end == MODEL_NO_OFF || d->x->req_end == d->x->req_head_end
+			     ? MODEL_NONE
+			     : model_event_at(d->c, d->ask, d->x->req_end - 1, d->x->ev_head);
+
+	return i == MODEL_NONE ? 0 : d->c->event[i].t_ns;
+}
+
+static void say_asked(struct detect *d, struct finding *f, uint32_t i, uint64_t len)
+{
+	uint64_t have = body_before(d, i), t = d->c->event[i].t_ns, came = body_end_time(d);
+
+	FINDING_SAY(f, "the body of the request for %b was asked for before there was an answer; ",
+		    &d->x->request->target);
+	if (came && came <= t) {
+		finding_severity(f, SEVERITY_INFO, "taken");
+		FINDING_SAY(f, "all of its %u bytes had come", have);
+		return;
+	}
+	if (len == UINT64_MAX)
+		FINDING_SAY(f, "%u bytes of it had come", have);
+	else
+		FINDING_SAY(f, "%u of its %u bytes had come", have, len);
+	if (came)
+		FINDING_SAY(f, ", the last one %t later", since(t, came));
+	else
+		FINDING_SAY(f, " and its end did not");
+	finding_severity(f, SEVERITY_ERROR, came ? "late" : "awaited");
+}
+
+static void asked_for_body(struct detect *d, uint32_t i, uint64_t len)
+{
+	uint64_t until = d->t_peer < d->p->t_end ? d->t_peer : d->p->t_end;
+	bool settled = !d->silent || body_end_time(d) || d->t_own < d->t_peer;
+	struct finding *f;
+
+	if (!settled && since(d->c->event[i].t_ns, until) < d->o->never_answered_ns)
+		return;
+	f = detect_raise(d, FINDING_PREMATURE_BODY_READ);
+	finding_evidence(f, i, d->ask, d->x->req_head_end, body_before(d, i));
+	finding_blame(f, i);
+	say_asked(d, f, i, len);
+}
+
 void rule_PREMATURE_BODY_READ(struct detect *d)
 {
 	uint64_t len = 0, waited;
 	uint32_t i;
 	struct finding *f;
 
+	if (d->server && d->whole && !d->c->shared && d->x->websocket && declares_body(d, &len)) {
+		i = body_asked(d);
+		if (i != MODEL_NONE)
+			asked_for_body(d, i, len);
+		return;
+	}
 	if (!d->server || !d->whole || !d->silent || d->c->shared || declares_body(d, &len))
 		return;
 	i = pending_read(d);

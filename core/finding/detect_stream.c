@@ -343,11 +343,35 @@ static bool any_critical(const struct detect *d)
 	return false;
 }
 
+/* The runtime told that somebody still answered through it after the connection was taken over. */
+static void answered_after(struct detect *d, uint32_t i)
+{
+	const struct event *e = &d->c->event[i];
+	struct finding *f = detect_raise(d, FINDING_APP_LOG_ONLY);
+
+	finding_evidence(f, i, DIR_TX, 0, 0);
+	finding_severity(f, SEVERITY_INFO, "after-hijack");
+	finding_blame(f, i);
+	FINDING_SAY(f,
+		    "%s was called %t after the connection was taken over; the server ignored it",
+		    model_witness_function(e), since(d->x->t_switched, e->t_ns));
+}
+
 void rule_APP_LOG_ONLY(struct detect *d)
 {
-	if (!d->switched || !d->c->texts || any_critical(d))
+	uint32_t taken = model_witness_next(d->x, WITNESS_HIJACK, 0), i = MODEL_NONE;
+
+	if (!d->switched || any_critical(d))
 		return;
-	for (uint32_t i = d->x->ev_start; i < d->x->ev_end; i++) {
+	if (taken != MODEL_NONE)
+		i = model_witness_next(d->x, WITNESS_ANSWER, taken);
+	if (i != MODEL_NONE) {
+		answered_after(d, i);
+		return;
+	}
+	if (!d->c->texts)
+		return;
+	for (i = d->x->ev_start; i < d->x->ev_end; i++) {
 		const struct event *e = &d->c->event[i];
 		struct span s;
 		struct finding *f;

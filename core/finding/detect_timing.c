@@ -88,6 +88,7 @@ void rule_NEVER_ANSWERED(struct detect *d)
 {
 	bool body = d->silent && awaits_body(d);
 	uint64_t from = body ? d->x->t_head : d->silent ? request_end_time(d) : 0, waited;
+	const struct finding *asked = detect_find(d, FINDING_PREMATURE_BODY_READ);
 	struct finding *f;
 
 	if (!from || !d->whole || d->c->shared || server_ended_first(d) || queued(d))
@@ -100,7 +101,7 @@ void rule_NEVER_ANSWERED(struct detect *d)
 	f = detect_raise(d, FINDING_NEVER_ANSWERED);
 	finding_evidence(f, d->x->ev_head, d->ask, d->x->req_off, d->x->request_bytes.n);
 	if (d->server)
-		finding_blame(f, d->x->ev_head);
+		finding_blame(f, asked ? asked->blame_event : d->x->ev_head);
 	else
 		finding_blame_nobody(f, "the other process did not answer");
 	FINDING_SAY(f, "%b %s and got no byte of an answer for %t", &d->x->request->target,

@@ -358,6 +358,42 @@ static void put_text(struct player *p, int conn, const char *what)
 	trace_publish(&r->rec);
 }
 
+/* witness ID [ARGUMENT]: the row of witness.def in lower case, by goroutine 34. */
+static void put_witness(struct player *p, int conn, const char *s)
+{
+	static const struct {
+		const char *id;
+		uint16_t number;
+	} rows[] = {
+#define WITNESS(id, number, what, arguments, function) {#id, number},
+#include "core/trace/witness.def"
+#undef WITNESS
+	};
+	char w[32];
+	unsigned i = 0;
+	struct trace_witness *r;
+
+	word(&s, w, sizeof(w));
+	while (i < CORE_ARRAY_LEN(rows) && strcasecmp(rows[i].id, w) != 0)
+		i++;
+	if (i == CORE_ARRAY_LEN(rows)) {
+		wrong(p, "no witness is called %s", w);
+		return;
+	}
+	r = record(p, TRACE_WITNESS, sizeof(*r));
+	if (!r)
+		return;
+	r->t_ns = p->t;
+	r->stack = p->stack;
+	r->task = 0xc000001000;
+	r->goid = 34;
+	r->arg[0] = strtoull(s, NULL, 10);
+	r->conn = (uint32_t)conn + 1;
+	r->tid = p->tid;
+	r->witness = rows[i].number;
+	trace_publish(&r->rec);
+}
+
 static void put_process(struct player *p, enum trace_process_what what)
 {
 	struct trace_process *r = record(p, TRACE_PROCESS, sizeof(*r));
@@ -507,6 +543,8 @@ static void play_call(struct player *p, int conn, const char *verb, const char *
 			  strcmp(w, "unread") == 0);
 	} else if (strcmp(verb, "text") == 0)
 		put_text(p, conn, s);
+	else if (strcmp(verb, "witness") == 0)
+		put_witness(p, conn, s);
 	else
 		wrong(p, "what is %s?", verb);
 }

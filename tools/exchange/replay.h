@@ -9,6 +9,7 @@
  *     expect none                        nothing of warning or worse anywhere
  *     also A frame-error                 among the others
  *     outcome A upgraded
+ *     blame A http_write_header          the first finding blames who entered that witness; -: a call
  *     conn A server peer=10.0.0.7:40000 local=10.0.0.1:80
  *     +0ms A rx $REQUEST
  *     +1ms A tx $SWITCH
@@ -32,13 +33,14 @@ enum replay_kind {
 	REPLAY_ALSO,
 	REPLAY_NONE,
 	REPLAY_OUTCOME,
+	REPLAY_BLAME,
 };
 
 struct replay_expect {
 	enum replay_kind kind;
 	int conn;	   /* index, -1: everywhere */
 	unsigned exchange; /* the nth attempt of it */
-	char what[48];	   /* finding or outcome */
+	char what[48];	   /* finding, outcome or witness */
 	char sub[32];	   /* "" when it does not matter */
 	unsigned line;
 };

@@ -111,7 +111,7 @@ static bool add_expect(struct reader *r, struct replay_case *c, enum replay_kind
 	snprintf(e->what, sizeof(e->what), "%s", what);
 	if (strcmp(what, "none") == 0)
 		e->kind = REPLAY_NONE;
-	else if (kind != REPLAY_OUTCOME && !finding_from_name(what, &id))
+	else if (kind != REPLAY_OUTCOME && kind != REPLAY_BLAME && !finding_from_name(what, &id))
 		return fail(r, "no such finding: ", what);
 	for (unsigned i = 0; i < c->conns; i++) {
 		if (strcmp(c->conn[i], name) == 0)
@@ -142,6 +142,8 @@ static bool read_line(struct reader *r, char *s)
 		return add_expect(r, c, REPLAY_ALSO, s + 5);
 	if (strncmp(s, "outcome ", 8) == 0)
 		return add_expect(r, c, REPLAY_OUTCOME, s + 8);
+	if (strncmp(s, "blame ", 6) == 0)
+		return add_expect(r, c, REPLAY_BLAME, s + 6);
 	if (strcmp(s, "whole") == 0) {
 		c->whole = true;
 		return true;
@@ -282,6 +284,25 @@ static bool sub_fits(const struct replay_expect *e, const struct finding *f)
 	return !e->sub[0] || (f->sub && strcmp(e->sub, f->sub) == 0);
 }
 
+/* Does the first finding blame the entry of that witness?  "-": a call, no witness. */
+static bool blames(const struct replay_expect *e, const struct connection *c,
+		   const struct finding *f, uint32_t n)
+{
+	static const char *const ids[] = {
+#define WITNESS(id, number, what, arguments, function) [number] = #id,
+#include "core/trace/witness.def"
+#undef WITNESS
+	};
+	const struct event *at;
+
+	if (!n || f->blame_event >= c->events)
+		return false;
+	at = &c->event[f->blame_event];
+	if (at->kind != EVENT_WITNESS)
+		return strcmp(e->what, "-") == 0;
+	return at->witness < CORE_ARRAY_LEN(ids) && strcasecmp(ids[at->witness], e->what) == 0;
+}
+
 static bool check_one(const struct replay_case *c, const struct replay_expect *e,
 		      const struct image *img, const struct finding_options *o, char **ret_error)
 {
@@ -303,8 +324,11 @@ static bool check_one(const struct replay_case *c, const struct replay_expect *e
 		return disappointed(c, e, f, 0, x ? outcome_name(x->outcome) : " (no attempt)",
 				    ret_error);
 	}
-	finding_from_name(e->what, &id);
 	n = collect(img, conn, x, o, f);
+	if (e->kind == REPLAY_BLAME)
+		return blames(e, conn, f, n) ||
+		       disappointed(c, e, f, n, " to be blamed", ret_error);
+	finding_from_name(e->what, &id);
 	for (uint32_t i = 0; i < n; i++) {
 		if (f[i].id == id && sub_fits(e, &f[i]) && (e->kind == REPLAY_ALSO || f[i].primary))
 			return true;

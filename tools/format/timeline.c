@@ -7,6 +7,7 @@
  * A line that starts with '>' is evidence of a finding; the offending bytes stand below it.  Runs of
  * ordinary calls are folded into one line, so that a session of a week still fits a screen.
  */
+#include <errno.h>
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
@@ -263,6 +264,8 @@ static bool is_ordinary(const struct timeline *t, uint32_t i, const struct said 
 
 	if (e->kind == EVENT_WAIT)
 		return is_idle_wait(t->rc->c, i, t->to);
+	if (e->kind == EVENT_FAILED && e->err == EAGAIN)
+		return true;
 	if (e->kind != EVENT_DATA)
 		return t->lines > LINES_MAX;
 	if (s->phase || s->fault)
@@ -272,7 +275,7 @@ static bool is_ordinary(const struct timeline *t, uint32_t i, const struct said 
 
 static void fold(struct timeline *t, const struct event *e)
 {
-	if (e->kind == EVENT_WAIT)
+	if (e->kind == EVENT_WAIT || e->kind == EVENT_FAILED)
 		return;
 	t->folded.calls++;
 	if (e->kind == EVENT_DATA)
