@@ -169,16 +169,22 @@ void finding_severity(struct finding *f, enum severity s, const char *sub)
 	f->sub = sub;
 }
 
-void finding_answer(struct detect *d, struct finding *f, const struct answer *a)
+void finding_blame_answer(struct detect *d, struct finding *f, const struct answer *a)
 {
-	uint64_t end = a->end == MODEL_NO_OFF ? a->off + a->bytes.n : a->end;
 	uint32_t author = d->server ? model_author(d->x, a) : MODEL_NONE;
 
-	finding_evidence(f, a->first_event, d->answer, a->off, end - a->off);
 	if (d->server)
 		finding_blame(f, author == MODEL_NONE ? a->first_event : author);
 	else
 		finding_blame_nobody(f, "the answer was written by the other process");
+}
+
+void finding_answer(struct detect *d, struct finding *f, const struct answer *a)
+{
+	uint64_t end = a->end == MODEL_NO_OFF ? a->off + a->bytes.n : a->end;
+
+	finding_evidence(f, a->first_event, d->answer, a->off, end - a->off);
+	finding_blame_answer(d, f, a);
 }
 
 /* ---- looking ---- */

@@ -61,6 +61,8 @@ void finding_blame(struct finding *f, uint32_t event);
 void finding_blame_nobody(struct finding *f, const char *reason);
 void finding_severity(struct finding *f, enum severity s, const char *sub);
 
+/* Blame who decided the answer, where that is known; else who wrote it. */
+void finding_blame_answer(struct detect *d, struct finding *f, const struct answer *a);
 /* The same for a rejection: the answer's head as evidence, its writer to blame. */
 void finding_answer(struct detect *d, struct finding *f, const struct answer *a);
 

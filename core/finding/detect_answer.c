@@ -97,11 +97,25 @@ static uint32_t text_near(const struct detect *d, const struct answer *a)
 	return found;
 }
 
+/* The length of a colour at the end of s ("\x1b[0m"), 0 when there is none. */
+static size_t colour_behind(struct span s)
+{
+	size_t n = 1;
+
+	if (!s.n || s.p[s.n - 1] != 'm')
+		return 0;
+	while (n < s.n &&
+	       ((s.p[s.n - n - 1] >= '0' && s.p[s.n - n - 1] <= '9') || s.p[s.n - n - 1] == ';'))
+		n++;
+	return n + 2 <= s.n && s.p[s.n - n - 1] == '[' && s.p[s.n - n - 2] == 0x1b ? n + 2 : 0;
+}
+
 /* Log lines come in tracebacks; the last line that says something names the error. */
 static struct span last_line(struct span s)
 {
-	while (s.n && (s.p[s.n - 1] == '\n' || s.p[s.n - 1] == '\r' || s.p[s.n - 1] == ' '))
-		s.n--;
+	while (s.n && (s.p[s.n - 1] == '\n' || s.p[s.n - 1] == '\r' || s.p[s.n - 1] == ' ' ||
+		       colour_behind(s)))
+		s.n -= colour_behind(s) ? colour_behind(s) : 1;
 	for (size_t i = s.n; i-- > 0;) {
 		if (s.p[i] == '\n')
 			return (struct span){s.p + i + 1, s.n - i - 1};

@@ -304,15 +304,20 @@ void rule_FIELD_LOST_IN_PROCESS(struct detect *d)
 	event = a->first_event;
 	words = a->view->reason;
 	if (!refusal_names_field(d, a, bytes, &words, &event)) {
-		/* A 426 says that the request asked for no upgrade to this protocol. */
-		if (a->view->head.status != 426 || (method.p && !span_find(method, "websocket")))
+		/* A 426 says that the request asked for no upgrade to this protocol; and who names
+		 * the version beside a plain 400 is a WebSocket library that judged the handshake. */
+		bool judged = a->view->head.status == 400 &&
+			      span_is(field_value(a->view, "sec-websocket-version"), "13");
+
+		if (!judged &&
+		    (a->view->head.status != 426 || (method.p && !span_find(method, "websocket"))))
 			return;
 		words = a->view->reason;
 	}
 	f = detect_raise(d, FINDING_FIELD_LOST_IN_PROCESS);
 	finding_answer(d, f, a);
 	request_evidence(d, f);
-	finding_blame(f, a->first_event);
+	finding_blame_answer(d, f, a);
 	if (event != a->first_event)
 		finding_evidence(f, event, DIR_TX, 0, words.n);
 	finding_severity(f, SEVERITY_ERROR, NULL);

@@ -132,7 +132,7 @@ static bool is_role(const struct frame *f, const char *role)
 	return strcmp(f->role, role) == 0;
 }
 
-/* Our own frames say nothing, neither does libc outside the program's main, nor a stack of nothing but
+/* Our own frames say nothing, neither do those between Go's packages and the kernel, nor libc outside the program's main, nor a stack of nothing but
  * somebody else's frames. */
 static void write_stack(const struct page *p, const struct blame *bl)
 {
@@ -146,7 +146,8 @@ static void write_stack(const struct page *p, const struct blame *bl)
 	while (n > 0 && is_role(&s->frame[n - 1], "libc"))
 		n--;
 	for (i = 0; i < n; i++) {
-		if (is_role(&s->frame[i], "shim"))
+		if (is_role(&s->frame[i], "shim") ||
+		    (s->frame[i].go && is_role(&s->frame[i], "runtime")))
 			continue;
 		if (shown++ == FRAMES_SHOWN) {
 			fprintf(p->out, "            ... %u more\n", n - i);
