@@ -86,8 +86,8 @@ unsigned call_from_nr(long nr);
  * its return address is at sp and bp is its caller's frame. */
 struct call_place {
 	uint64_t sp, bp, ip;
-	uint64_t task;	     /* address of its goroutine, 0: none */
-	uint64_t goid;	     /* its number, 0 unknown */
+	uint64_t task; /* address of its goroutine, 0: none */
+	uint64_t goid; /* its number, 0 unknown */
 };
 
 /* One intercepted call. The door fills id, arg and place, then ret. The rest is the engine's. */

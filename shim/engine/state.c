@@ -107,7 +107,8 @@ bool engine_start(char *const *environ, uint32_t door, const char **ret_problem)
 	engine_fds = (uint32_t *)fds.base;
 	engine_fds[1] = engine_fds[2] = CONN_TEXT;
 	engine.active = true;
-	__atomic_store_n(&engine_fd_limit, fds.open / sizeof(uint32_t), __ATOMIC_RELEASE);
+	__atomic_store_n(&engine_fd_limit, (uint32_t)(fds.open / sizeof(uint32_t)),
+			 __ATOMIC_RELEASE);
 	return true;
 }
 

@@ -127,8 +127,9 @@ class Filtered(unittest.TestCase):
         self.assertFalse(os.path.exists(server.trace))
 
     def test_the_command_says_which_call_the_filter_kills_for_and_runs_on(self):
-        done = programs.run(sys.executable, "-c", LOCK_IN, filter_of((FTRUNCATE,), KILL, ALLOW),
-                            harness.SHAKEDOWN, "run", "--", "/bin/sh", "-c", "exit 7")
+        with tempfile.TemporaryDirectory() as folder:
+            done = programs.run(sys.executable, "-c", LOCK_IN, filter_of((FTRUNCATE,), KILL, ALLOW),
+                                harness.SHAKEDOWN, "run", "--", "/bin/sh", "-c", "exit 7", cwd=folder)
         self.assertEqual(done.returncode, 7, done.stderr)
         self.assertIn("kills for ftruncate", done.stderr)
         self.assertIn("SystemCallErrorNumber", done.stderr)

@@ -53,6 +53,8 @@ tries[] = {
 	TRY(openat, AT_FDCWD, (long)"", O_RDONLY | O_CLOEXEC),
 	TRY(read, -1),
 	TRY(pread64, -1),
+	TRY(fstat, -1),
+	TRY(fgetxattr, -1),
 	TRY(close, -1),
 	TRY(readlinkat, AT_FDCWD, (long)""),
 	TRY(getcwd),
