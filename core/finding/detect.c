@@ -185,6 +185,8 @@ void finding_answer(struct detect *d, struct finding *f, const struct answer *a)
 
 	finding_evidence(f, a->first_event, d->answer, a->off, end - a->off);
 	finding_blame_answer(d, f, a);
+	if (f && f->blame_event != a->first_event)
+		finding_evidence(f, f->blame_event, d->answer, a->off, 0);
 }
 
 /* ---- looking ---- */

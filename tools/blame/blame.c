@@ -613,9 +613,9 @@ static const char *out_of_a_buffer(struct blamer *b, const struct event *e, cons
 		why = "written by the server after the handlers returned";
 	else if (stack_holds(s, "net/http.(*response).Hijack"))
 		why = "taking the connection over flushed an answer that somebody had given before";
-	if (b->img->witnesses)
+	if (b->img->witnesses && !(h->coverage_reasons & TRACE_REASON_WITNESS))
 		return why;
-	return say(b, "%s; no function of the server could be watched for who did%s%.*s", why,
+	return say(b, "%s; the functions that would tell could not be watched%s%.*s", why,
 		   h->note[0] ? ": " : "", (int)sizeof(h->note), h->note);
 }
 

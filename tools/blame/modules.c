@@ -3,7 +3,6 @@
  * blame/modules: from rows of the trace to modules elfutils can read.
  */
 #include "tools/blame/modules.h"
-#include "core/target/go.h"
 
 #include <elfutils/libdwelf.h>
 #include <fcntl.h>
@@ -90,18 +89,6 @@ static Dwfl_Module *find_twin(const struct modules *m, const struct module *of)
 	return NULL;
 }
 
-/* Is it a Go program? */
-static bool is_go(Elf *elf)
-{
-	struct elf e;
-	char version[64];
-	size_t size;
-	const char *raw = elf_rawfile(elf, &size);
-
-	return raw && elf_open((struct span){(const uint8_t *)raw, size}, &e) &&
-	       go_build_info(&e, version, sizeof(version));
-}
-
 /* Returns why the file cannot be used, or NULL when it was reported. */
 static const char *report_module(struct modules *m, struct module *ret,
 				 const struct trace_module *row)
@@ -117,7 +104,6 @@ static const char *report_module(struct modules *m, struct module *ret,
 	why = "the mapping is not where the file says its code is";
 	if (elf && elf_kind(elf) == ELF_K_ELF && find_bias(elf, row, &ret->bias))
 		why = check_build_id(elf, row);
-	ret->go = !why && is_go(elf);
 	elf_end(elf);
 	if (!why) {
 		ret->mod = find_twin(m, ret);
@@ -134,6 +120,25 @@ static const char *report_module(struct modules *m, struct module *ret,
 	ret->bias = 0;
 	close(fd);
 	return why;
+}
+
+/* The table points into the file, which stays mapped as long as dwfl. */
+static void find_go_table(struct module *ret)
+{
+	GElf_Addr bias;
+	Elf *elf = ret->mod ? dwfl_module_getelf(ret->mod, &bias) : NULL;
+	struct elf e;
+	char version[64];
+	size_t size;
+	const char *raw = elf ? elf_rawfile(elf, &size) : NULL;
+
+	ret->go = raw && elf_open((struct span){(const uint8_t *)raw, size}, &e) &&
+		  go_build_info(&e, version, sizeof(version));
+	ret->functions = ret->go ? malloc(sizeof(*ret->functions)) : NULL;
+	if (ret->functions && !go_table_open(&e, ret->functions)) {
+		free(ret->functions);
+		ret->functions = NULL;
+	}
 }
 
 static void add_module(struct modules *m, const struct trace_module *row)
@@ -199,10 +204,14 @@ void modules_init(struct modules *m, const struct image *img)
 		return;
 	dwfl_report_end(m->dwfl, NULL, NULL);
 	drop_dead(m);
+	for (i = 0; i < m->count; i++)
+		find_go_table(&m->row[i]);
 }
 
 void modules_done(struct modules *m)
 {
+	for (uint32_t i = 0; i < m->count; i++)
+		free(m->row[i].functions);
 	if (m->dwfl)
 		dwfl_end(m->dwfl);
 	free(m->row);
@@ -238,6 +247,14 @@ bool modules_read(const struct modules *m, uint64_t address, uint64_t *ret)
 		return false;
 	memcpy(ret, raw + off, sizeof(*ret));
 	return true;
+}
+
+unsigned modules_go_frames(const struct module *row, uint64_t address,
+			   struct go_frame ret[GO_INLINED])
+{
+	if (!row || !row->functions)
+		return 0;
+	return go_frames_at(row->functions, address - row->bias, ret);
 }
 
 uint64_t module_offset(const struct module *row, uint64_t address)

@@ -12,6 +12,7 @@
 
 #include <elfutils/libdwfl.h>
 
+#include "core/target/go.h"
 #include "tools/exchange/load.h"
 
 struct module {
@@ -22,7 +23,8 @@ struct module {
 	Dwfl_Module *mod; /* NULL: why says why */
 	uint64_t bias;	  /* address - link-time address; 0 without mod */
 	const char *why;
-	bool go;    /* a Go program */
+	bool go; /* a Go program; then, with a table that can be read: */
+	struct go_table *functions;
 	bool alive; /* while loading */
 };
 
@@ -53,6 +55,11 @@ const struct module *modules_find(const struct modules *m, uint64_t address);
 
 /* Eight bytes of a mapped file at an address of its executable mapping. */
 bool modules_read(const struct modules *m, uint64_t address, uint64_t *ret);
+
+/* The functions at an address, inlined ones included, innermost first, by the table Go programs carry
+ * for themselves, stripped ones too.  Returns how many; 0 without such a table. */
+unsigned modules_go_frames(const struct module *row, uint64_t address,
+			   struct go_frame ret[GO_INLINED]);
 
 /* The link-time address: what addr2line -e wants. The file offset when the file is not at hand. */
 uint64_t module_offset(const struct module *row, uint64_t address);

@@ -247,12 +247,35 @@ static void push_jumps(struct stack *s, const struct modules *m, const struct mo
 	}
 }
 
+/* Frames from the function table of a Go program, which covers it all, stripped or not. */
+static bool name_by_go(struct stack *s, const struct module *row, uint64_t pc)
+{
+	struct go_frame found[GO_INLINED];
+	unsigned n = modules_go_frames(row, pc, found), i;
+
+	for (i = 0; i < n; i++) {
+		struct frame *f = push(s, pc, row);
+
+		if (!f)
+			break;
+		f->function = copy(found[i].function);
+		f->file = found[i].file[0] ? copy(found[i].file) : NULL;
+		f->line = found[i].line;
+		f->entry = found[i].entry;
+		f->inlined = found[i].inlined;
+	}
+	return i > 0;
+}
+
 static bool name_pc(struct stack *s, const struct modules *m, uint64_t pc)
 {
 	const struct module *row = modules_find(m, pc);
-	uint64_t entry = row && row->mod ? find_entry(row, pc) : 0;
+	uint64_t entry;
 	struct frame *f;
 
+	if (name_by_go(s, row, pc))
+		return true;
+	entry = row && row->mod ? find_entry(row, pc) : 0;
 	if (row && row->mod)
 		push_jumps(s, m, row, pc);
 	if (row && row->mod && name_by_dwarf(s, row, pc, entry))
