@@ -7,8 +7,10 @@
 #include "shim/engine/engine.h"
 #include "shim/engine/line.h"
 #include "shim/engine/modules.h"
+#include "shim/engine/recorder.h"
 #include "shim/engine/sys.h"
 #include "shim/go/go.h"
+#include "shim/static/sites.h"
 
 #include "core/trace/layout.h"
 
@@ -104,7 +106,7 @@ static void hide_interpreter(const struct stack *s)
 		(void)sys_2(SYS_prctl, PR_SET_NAME, (long)line_base(s->argv[0]));
 }
 
-static void watch(const struct stack *s)
+static void watch(const struct stack *s, uint64_t entry)
 {
 	static char library[CONFIG_PATH_MAX];
 	const char *problem = NULL, *why = NULL;
@@ -116,7 +118,10 @@ static void watch(const struct stack *s)
 	}
 	if (!modules_path((uint64_t)__ehdr_start, library, sizeof(library)))
 		return;
-	(void)go_start(library, &why);
+	if (!go_start(library, &why) && !why)
+		static_sites_start(library, entry);
+	else if (why) /* nothing will ever be seen: that must not look like nothing happened */
+		(void)recorder_open();
 }
 
 uint64_t static_start(uint64_t *sp)
@@ -130,6 +135,6 @@ uint64_t static_start(uint64_t *sp)
 	hide_interpreter(&s);
 	/* Who raised our privileges does not get to say where we write. */
 	if (!stack_value(&s, AT_SECURE))
-		watch(&s);
+		watch(&s, entry);
 	return entry;
 }
