@@ -11,7 +11,7 @@ lies within 1.5 %; else the row says `inconclusive`.
 Calls: ns per call with the kernel stubbed out, over a do-nothing shim with the same entry points.
 Memory: what an idle upgraded connection costs.  Report: how fast a trace is read.
 
-    make bench                            30 rounds of 2 s: about 6 minutes a server
+    make bench                            30 rounds of 2 s: 5 to 8 minutes a server
     make bench BENCH='--quick'            a minute in all, to see that everything runs; no measurement
     make bench BENCH='--only nginx'       rows whose name contains the word
     make bench BENCH='--json FILE'        the figures for programs, too
@@ -65,9 +65,10 @@ def uvicorn(port, work):
 ROWS = (
     Row("nginx keep-alive", "nginx", nginx, "keep-alive"),
     Row("nginx close-per-request", "nginx", nginx, "close"),
-    Row("node http", "node", node, "keep-alive", warm_ms=600),
-    Row("uvicorn", "python3", uvicorn, "keep-alive", warm_ms=300),
-    Row("uvicorn websocket echo", "python3", uvicorn, "websocket", path="/echo", warm_ms=300),
+    Row("node http", "node", node, "keep-alive", warm_ms=500, sets=2),
+    Row("uvicorn", "python3", uvicorn, "keep-alive", warm_ms=100, sets=6),
+    Row("uvicorn websocket echo", "python3", uvicorn, "websocket", path="/echo", warm_ms=100,
+        sets=6),
 )
 
 # The first is the baseline, the second is A/A; the bar is for those that watch.
@@ -140,8 +141,8 @@ def bench_server(row, rounds, seconds):
     result["figure"] = "throughput" if result["core_busy"] >= pairs.SATURATED else "cpu"
     for peer in PEERS:
         if harness.have_program(peer.prefix[0]):
-            few = pairs.compare(row, (VARIANTS[0], peer), min(rounds, 4), min(seconds, 0.5),
-                                lambda done: None)
+            few = pairs.compare(dataclasses.replace(row, sets=1), (VARIANTS[0], peer),
+                                min(rounds, 4), min(seconds, 0.5), lambda done: None)
             result["variants"].append(figures(few, base, peer.name, row, again))
     progress.end()
     return result

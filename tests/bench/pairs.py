@@ -4,8 +4,9 @@
 1. All variants of a server run at the same time on one core and are never busy at the same time: the
    load generator on another core (load.c) moves its load between them in slices of 50 ms, in an order
    shuffled anew for every pair of slices and then reversed (ABBA).  A machine drifts slower than that.
-2. A round is 2 s of load for every variant.  Every round has fresh processes: what address layout and
-   luck do to one process is part of the interval instead of hiding behind it.
+2. A round is 2 s of load for every variant.  Every round has fresh processes, some servers' even
+   several sets of them: what address layout and luck do to a process as long as it lives (5 % and more
+   with CPython) averages out, and what is left is part of the interval instead of hiding behind it.
 3. A round gives each variant two figures, throughput and server CPU per request, and their ratios to
    the bare ones of the same round.  The point is the mean of the rounds, the interval Student's at 95 %.
 4. The first variant is the baseline, the second is the baseline again: their ratio (A/A) says what this
@@ -17,6 +18,7 @@ import math
 import os
 import random
 import shutil
+import signal
 import statistics
 import subprocess
 import sys
@@ -44,6 +46,8 @@ class Row:
     command   (port, folder for its files) -> argv
     mode      of load.c: keep-alive, close or websocket
     warm_ms   load on every fresh process before it counts: JIT compilers need more
+    sets      of fresh processes that share a round: more where one process differs from the next by
+              more than 1 % (address layout, JIT), which two of the same binary do for all their lives
     bar       least ratio to bare
     """
 
@@ -54,6 +58,7 @@ class Row:
     path: str = "/ping"
     connections: int = 16
     warm_ms: int = 150
+    sets: int = 1
     bar: float = 0.97
 
 
@@ -208,11 +213,13 @@ class Running:
         harness.wait_for(lambda: harness.is_listening(self.process.pid, self.port),
                          "the server to listen")
 
-    def stop(self):
+    def ask_to_stop(self):
         # A tracer waits for its tracee, so the innermost process goes first.
         for pid in reversed(harness.descendants(self.process.pid)):
             with contextlib.suppress(ProcessLookupError):
-                os.kill(pid, 15)
+                os.kill(pid, signal.SIGTERM)
+
+    def wait_stopped(self):
         try:
             self.process.wait(timeout=harness.STOP_TIMEOUT)
         except subprocess.TimeoutExpired:
@@ -236,7 +243,9 @@ def all_running(load, row, variants, rng):
         load.say(*("shut %s" % r.name for r in running.values()))
     finally:
         for r in running.values():
-            r.stop()
+            r.ask_to_stop()
+        for r in running.values():
+            r.wait_stopped()
         shutil.rmtree(work, ignore_errors=True)
 
 
@@ -252,21 +261,28 @@ def order(names, slices, rng):
     return result
 
 
-def one_round(load, row, variants, seconds, rng):
-    """{variant name: Sample}"""
+def one_set(load, row, variants, seconds, rng):
+    """Fresh processes under load: {variant name: (requests, ns, all requests, server CPU ns)}"""
     with all_running(load, row, variants, rng) as running:
         slices = order(list(running), math.ceil(seconds * 1000 / SLICE_MS), rng)
-        used = {name: -cpu_ns(r.process.pid) for name, r in running.items()}
+        before = {name: cpu_ns(r.process.pid) for name, r in running.items()}
         answers = load.say(*("run %s %d %d" % (running[name].name, SLICE_MS + SETTLE_MS, SETTLE_MS)
                              for name in slices))
-        totals = {name: [0, 0, 0] for name in running}
-        for name, (_, requests, _, ns, _, everything) in zip(slices, answers):
-            for i, word in enumerate((requests, ns, everything)):
-                totals[name][i] += int(word)
-        for name, r in running.items():
-            used[name] += cpu_ns(r.process.pid)
-    return {name: Sample(requests / ns * 1e9, used[name] / everything)
-            for name, (requests, ns, everything) in totals.items()}
+        used = {name: cpu_ns(r.process.pid) - before[name] for name, r in running.items()}
+    counts = {name: [0, 0, 0] for name in running}
+    for name, answer in zip(slices, answers):
+        counts[name] = [sum(pair) for pair in zip(counts[name], map(int, answer[1::2]))]
+    return {name: (*counts[name], used[name]) for name in running}
+
+
+def one_round(load, row, variants, seconds, rng):
+    """{variant name: Sample}"""
+    sets = [one_set(load, row, variants, seconds / row.sets, rng) for _ in range(row.sets)]
+    samples = {}
+    for v in variants:
+        requests, ns, everything, used = (sum(column) for column in zip(*(s[v.name] for s in sets)))
+        samples[v.name] = Sample(requests / ns * 1e9, used / everything)
+    return samples
 
 
 def compare(row, variants, rounds, seconds, progress):
