@@ -197,7 +197,7 @@ RUN ?= 30
 fuzz: $(FUZZ) ## run each libFuzzer target for RUN seconds (default 30)
 	@sh mk/fuzz.sh $(RUN) $(FUZZ)
 
-bench: deps ## compare with bare, a do-nothing shim and strace: half an hour (BENCH=--quick: a minute)
+bench: deps ## compare with bare, a do-nothing shim and strace: 40 minutes (BENCH=--quick: one)
 	@$(MAKE) --no-print-directory all bench-programs
 	@$(PYTHON) tests/bench/bench.py $(BENCH)
 
