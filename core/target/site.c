@@ -60,10 +60,10 @@ static bool compare_at(struct span text, uint64_t at, struct site *s)
 }
 
 /* Does the text around the syscall at this offset have that shape? */
-static bool shape_at(struct span text, uint64_t at, uint8_t shape, struct site *ret)
+static bool shape_at(struct span text, uint64_t at, unsigned shape, struct site *ret)
 {
 	const uint64_t after = at + SYSCALL_SIZE;
-	struct site s = {.shape = shape, .nr = UINT32_MAX, .size = SYSCALL_SIZE};
+	struct site s = {.shape = (uint8_t)shape, .nr = UINT32_MAX, .size = SYSCALL_SIZE};
 	bool fits = false;
 
 	switch (shape) {
@@ -160,7 +160,7 @@ static uint32_t number_at(struct span code, uint64_t call, const struct proof *s
 /* The first shape that the call has and that can be proven. */
 static bool prove(struct span code, uint64_t call, struct site *ret)
 {
-	for (uint8_t shape = SITE_NUMBER; shape <= SITE_MOVE_AFTER; shape++) {
+	for (unsigned shape = SITE_NUMBER; shape <= SITE_MOVE_AFTER; shape++) {
 		uint64_t from;
 		struct proof p;
 

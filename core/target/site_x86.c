@@ -270,7 +270,7 @@ bool site_decode(struct span text, struct site_insn *ret)
 		.writes_eax = writes_eax(&d),
 	};
 	if (d.kind == 'j')
-		ret->relative = (int8_t)text.p[d.at - 1];
+		ret->relative = (text.p[d.at - 1] ^ 0x80) - 0x80;
 	if (d.kind == 'J')
 		ret->relative = (int32_t)elf_u32(text, d.at - 4);
 	return true;
