@@ -11,6 +11,7 @@
 #include "shim/patch/patch.h"
 
 #include <elf.h>
+#include <sys/stat.h>
 
 enum {
 	SYSCALL6_BYTES = 20, /* of Syscall6, up to behind its comparison */
@@ -47,17 +48,18 @@ static uint64_t auxiliary(uint64_t type)
 /* The whole file; what is not looked at is not read. */
 static struct span map_program(void)
 {
-	int fd = sys_open("/proc/self/exe", O_RDONLY | O_CLOEXEC, 0);
+	static const char path[] = "/proc/self/exe";
 	struct span none = {NULL, 0};
-	long size;
-	void *p;
+	struct stat st = {0};
+	void *p = NULL;
+	int fd = sys_open(path, O_RDONLY | O_CLOEXEC, 0);
 
 	if (fd < 0)
 		return none;
-	size = sys_3(SYS_lseek, fd, 0, 2 /* SEEK_END */);
-	p = size > 0 ? sys_mmap(NULL, (size_t)size, PROT_READ, MAP_PRIVATE, fd) : NULL;
+	if (sys_4(SYS_newfstatat, AT_FDCWD, (long)path, (long)&st, 0) >= 0 && st.st_size > 0)
+		p = sys_mmap(NULL, (size_t)st.st_size, PROT_READ, MAP_PRIVATE, fd);
 	sys_close(fd);
-	return size <= 0 || sys_mmap_failed(p) ? none : (struct span){p, (size_t)size};
+	return !p || sys_mmap_failed(p) ? none : (struct span){p, (size_t)st.st_size};
 }
 
 /* ---- one site ---- */
@@ -185,6 +187,7 @@ bool go_start(const char *library, const char **ret_why)
 	if (*ret_why) {
 		recorder_note(*ret_why);
 		recorder_cover(0, TRACE_BLIND, TRACE_REASON_GO);
+		(void)recorder_open(); /* no call will be seen that would make the file */
 		return false;
 	}
 	engine.door |= TRACE_DOOR_GO;

@@ -6,6 +6,7 @@
  * proc(5) on /proc/PID/mem, Intel SDM volume 2 (JMP, NOP).
  */
 #include "shim/patch/patch.h"
+#include "shim/engine/filter.h"
 #include "shim/engine/sys.h"
 
 #include <elf.h>
@@ -173,7 +174,7 @@ static bool (*find_writer(const uint8_t *near))(uint64_t, const uint8_t *, uint3
 	memcpy(same, near, JUMP);
 	if (write_through((uintptr_t)near, same, JUMP))
 		return write_through;
-	if (write_unlocked((uintptr_t)near, same, JUMP))
+	if (!filter_in_force() && write_unlocked((uintptr_t)near, same, JUMP))
 		return write_unlocked;
 	return NULL;
 }

@@ -11,7 +11,7 @@ import struct
 from types import SimpleNamespace as Record
 
 KINDS = {1: "open", 2: "data", 3: "result", 4: "close", 5: "stack", 6: "text", 7: "lost",
-         8: "process", 9: "coverage"}
+         8: "process", 9: "coverage", 10: "witness"}
 WAITING, EOF, ERROR = range(3)
 CLOSED, SHUT, DUPED, CLOSE_UNSEEN, CLOSE_EXEC = range(5)
 FORKED, BORN, EXECED, EXITED, SETUID, SECCOMP = range(6)
@@ -169,6 +169,13 @@ class Trace:
     def _process(b):
         t, arg, tid, what, n = struct.unpack_from("<QqIII", b, 8)
         return Record(t=t, arg=arg, tid=tid, what=what, text=b[40:40 + n].decode())
+
+    @staticmethod
+    def _witness(b):
+        t, stack, task, goid, first, second, conn, tid, witness = struct.unpack_from(
+            "<QQQQQQIIH", b, 8)
+        return Record(t=t, stack=stack, task=task, goid=goid, arg=(first, second), conn=conn,
+                      tid=tid, witness=witness)
 
     @staticmethod
     def _coverage(b):
