@@ -97,6 +97,11 @@ static __attribute__((noinline)) bool interpreter_is_static(int script)
 	return yes;
 }
 
+static bool may_execute(const char *path)
+{
+	return sys_4(SYS_faccessat, AT_FDCWD, (long)path, EXECUTABLE, 0) == 0;
+}
+
 static bool needs_launcher(const char *path)
 {
 	long fd = open_file(path);
@@ -106,7 +111,7 @@ static bool needs_launcher(const char *path)
 		return false;
 	needs = is_plain((int)fd) && (is_static((int)fd) || interpreter_is_static((int)fd));
 	sys_close((int)fd);
-	return needs && sys_4(SYS_faccessat, AT_FDCWD, (long)path, EXECUTABLE, 0) == 0;
+	return needs && may_execute(path);
 }
 
 /* Words before the NULL; 0 when that cannot be told. */
@@ -135,7 +140,9 @@ size_t carry_room(const char *path, char *const *argv)
 	if (!config_launch[0] || !engine.active || engine.quiet || !path || !argv)
 		return 0;
 	n = count_words(argv);
-	return n && needs_launcher(path) ? (n + BEFORE) * sizeof(char *) : 0;
+	return n && needs_launcher(path) && may_execute(config_launch)
+		       ? (n + BEFORE) * sizeof(char *)
+		       : 0;
 }
 
 char **carry_make(const char *path, char *const *argv, void *room, size_t size)
@@ -182,7 +189,7 @@ bool carry_search(const char *name, const char *variable, char *ret, size_t size
 		fd = open_file(ret);
 		if (fd >= 0)
 			sys_close((int)fd);
-		if (fd >= 0 && sys_4(SYS_faccessat, AT_FDCWD, (long)ret, EXECUTABLE, 0) == 0)
+		if (fd >= 0 && may_execute(ret))
 			return true;
 		at += n;
 		if (!*at)

@@ -9,6 +9,7 @@
  */
 #include "shim/engine/sys.h"
 #include "shim/go/internal.h"
+#include "shim/static/exec.h"
 
 #include "core/trace/layout.h"
 
@@ -108,7 +109,7 @@ static __attribute__((noinline, cold)) void tell_missed(void)
 		engine_partial(-1, TRACE_REASON_LOST);
 }
 
-uint64_t go_enter(const struct go_registers *f)
+uint64_t go_enter(struct go_registers *f)
 {
 	unsigned id = rows[f->nr];
 	const struct call_row *row = &call_table[id];
@@ -117,7 +118,7 @@ uint64_t go_enter(const struct go_registers *f)
 	if (__atomic_load_n(&go_missed, __ATOMIC_RELAXED))
 		tell_missed();
 	if (row->op == OP_EXEC)
-		go_exec((long)f->nr, f->arg);
+		static_exec((long)f->nr, f->arg);
 	else if (row->op == OP_EXIT)
 		engine_end((int)f->arg[0]);
 	if (!engine_wants((enum call_op)row->op, (enum call_shape)row->shape, f->arg[0], f->arg[1],

@@ -84,7 +84,7 @@ extern const char go_witness_stubs[]; /* GO_WITNESSES of go_witness_stub_size by
 extern const uint64_t go_witness_stub_size;
 
 /* Called by the assembly on a private stack. */
-uint64_t go_enter(const struct go_registers *f); /* what r12 shall be */
+uint64_t go_enter(struct go_registers *f); /* what r12 shall be; arguments may change */
 void go_exit(uint64_t token, int64_t ret);
 void go_witnessed(const struct go_witness_registers *f);
 
@@ -97,9 +97,6 @@ void go_calls_site(unsigned site, uint64_t syscall_at);
  *   bias  from link-time addresses to ours
  * Returns how many cannot be placed. */
 unsigned go_witnesses_add(const struct go_table *t, uint64_t bias);
-
-/* exec.c: this image is about to be replaced; the arguments are those of the system call. */
-void go_exec(long nr, const uint64_t arg[6]);
 
 /* call.c: fill place from registers. */
 void go_place(struct call_place *to, uint64_t sp, uint64_t bp, uint64_t ip, uint64_t task);

@@ -7,6 +7,7 @@
 #include "shim/engine/recorder.h"
 #include "shim/engine/sys.h"
 #include "shim/patch/patch.h"
+#include "shim/static/exec.h"
 #include "shim/static/static.h"
 #include "shim/static/wanted.h"
 
@@ -193,6 +194,19 @@ static const void *pass(const struct static_frame *f)
 	       (sites[f->site].shape == SITE_COMPARE ? STATIC_STUB_COMPARE : STATIC_STUB_PLAIN);
 }
 
+/* What the kernel is given may be ours; what the program finds when it fails is what it gave. */
+static __attribute__((noinline)) void execute(unsigned id, struct static_frame *f, struct call *c)
+{
+	uint64_t arg[6] = {f->reg[7], f->reg[6], f->reg[2], f->reg[10], f->reg[8], f->reg[9]};
+
+	memcpy(c->arg, arg, sizeof(arg));
+	c->id = CALL_execve;
+	static_exec(call_table[id].nr, arg);
+	f->reg[7] = arg[0];
+	f->reg[6] = arg[1];
+	f->reg[2] = arg[2];
+}
+
 static unsigned row_of(uint64_t nr)
 {
 	return nr < NUMBERS ? rows[nr] : CALL_COUNT;
@@ -213,6 +227,8 @@ const void *static_enter(struct static_frame *f, struct static_room *room)
 	row = &call_table[id];
 	if (row->op == OP_EXIT)
 		engine_end((int)f->reg[7]);
+	else if (row->op == OP_EXEC)
+		execute(id, f, c);
 	if (!engine_wants((enum call_op)row->op, (enum call_shape)row->shape, f->reg[7], f->reg[6],
 			  f->reg[2]))
 		return NULL;
@@ -230,7 +246,11 @@ const int64_t *static_exit(struct static_frame *f, struct static_room *room)
 	struct call *c = &room->call;
 	unsigned shape = sites[f->site].shape;
 
-	if (c->id != CALL_COUNT) {
+	if (c->id == CALL_execve) {
+		f->reg[7] = c->arg[0];
+		f->reg[6] = c->arg[1];
+		f->reg[2] = c->arg[2];
+	} else if (c->id != CALL_COUNT) {
 		c->ret = (int64_t)f->reg[RAX];
 		engine_exit(c);
 	}

@@ -10,6 +10,7 @@
 #include "shim/engine/recorder.h"
 #include "shim/engine/sys.h"
 #include "shim/go/go.h"
+#include "shim/libc/door.h"
 #include "shim/static/sites.h"
 
 #include "core/trace/layout.h"
@@ -118,6 +119,7 @@ static void watch(const struct stack *s, uint64_t entry)
 	}
 	if (!modules_path((uint64_t)__ehdr_start, library, sizeof(library)))
 		return;
+	libc_environ_start(s->envp, library);
 	if (!go_start(library, &why) && !why)
 		static_sites_start(library, entry);
 	else if (why) /* nothing will ever be seen: that must not look like nothing happened */
