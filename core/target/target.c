@@ -197,6 +197,13 @@ static enum target_kind examine_own(struct span file, struct target *ret)
 	return ret->pie ? TARGET_STATIC_PIE : TARGET_STATIC;
 }
 
+bool target_needs_injection(const struct target *t)
+{
+	if (t->kind == TARGET_DYNAMIC)
+		return t->go && t->musl && !t->has_needed;
+	return (t->kind == TARGET_STATIC || t->kind == TARGET_STATIC_PIE) && !t->loader;
+}
+
 bool target_examine(struct span file, struct target *ret)
 {
 	static const uint8_t magic[4] = {0x7f, 'E', 'L', 'F'};

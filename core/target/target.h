@@ -41,6 +41,10 @@ bool target_examine(struct span file, struct target *ret);
  * argument.  False when it is no script or names no interpreter.  Source: execve(2). */
 bool target_script(struct span file, char interp[256], char arg[256]);
 
+/* Does no loader run a library's constructor in it?  True of static programs, and of Go programs without
+ * C behind musl's loader, which leaves constructors to the C library's start. */
+bool target_needs_injection(const struct target *t);
+
 /* "x86-64"; never NULL. */
 const char *target_machine_name(uint16_t machine);
 /* "dynamic", "static", ... ; never NULL. */

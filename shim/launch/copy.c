@@ -19,10 +19,12 @@
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "core/target/elf.h"
 #include "core/target/target.h"
+#include "shim/launch/forbidden.h"
 
 #ifndef MFD_EXEC
 #define MFD_EXEC 0x10U
@@ -83,7 +85,13 @@ static bool write_copy(int fd, const struct elf *e, long i, const char *library)
 
 static int open_memory(const char *name)
 {
-	int fd = memfd_create(name, MFD_CLOEXEC | MFD_EXEC);
+	int fd;
+
+	if (forbidden_kills(SYS_memfd_create)) {
+		errno = EPERM;
+		return -1;
+	}
+	fd = memfd_create(name, MFD_CLOEXEC | MFD_EXEC);
 
 	/* Kernels before 6.3 do not know the flag, and execute every one. */
 	return fd < 0 && errno == EINVAL ? memfd_create(name, MFD_CLOEXEC) : fd;
@@ -151,7 +159,8 @@ static int copy_mapped(const struct elf *e, const char *program, const char *lib
 	if (fd < 0) {
 		snprintf(why, size,
 			 "a copy of the program cannot be made: memory files may not be executed "
-			 "here (vm.memfd_noexec; %s), and there is no folder for temporary files "
+			 "here (vm.memfd_noexec or a filter; %s), and there is no folder for "
+			 "temporary files "
 			 "that may",
 			 strerror(err));
 		return -1;

@@ -7,11 +7,17 @@
 #ifndef SHIM_LAUNCH_FORBIDDEN_H
 #define SHIM_LAUNCH_FORBIDDEN_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <sys/types.h>
 
-/* Tracing pid, our child or ancestor, failed with e: a sentence without a period. */
+/* Tracing pid, our child or ancestor, failed with e, or was not tried because it kills
+ * (0): a sentence without a period. */
 void forbidden_ptrace(pid_t pid, int e, char *why, size_t size);
+
+/* Is there a filter here that kills whoever makes this call?  Tried out by a child, with arguments that do
+ * nothing. */
+bool forbidden_kills(long nr);
 
 /* Mapping the library into a traced process failed with e. */
 void forbidden_injection(int e, const char *library, char *why, size_t size);

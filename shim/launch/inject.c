@@ -110,7 +110,7 @@ static bool needs_us(pid_t pid)
 	if (file.n)
 		target_examine(file, &t);
 	unmap(file);
-	return (t.kind == TARGET_STATIC || t.kind == TARGET_STATIC_PIE) && !t.loader;
+	return target_needs_injection(&t);
 }
 
 /* ---- in the tracee ---- */
@@ -209,6 +209,10 @@ int inject_seize(pid_t pid, char *why, size_t size)
 {
 	int e;
 
+	if (forbidden_kills(SYS_ptrace)) {
+		forbidden_ptrace(pid, 0, why, size);
+		return EPERM;
+	}
 	if (!ptrace(PTRACE_SEIZE, pid, NULL, (void *)(PTRACE_O_TRACEEXEC | PTRACE_O_TRACESYSGOOD)))
 		return 0;
 	e = errno;

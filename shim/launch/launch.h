@@ -15,12 +15,23 @@
 #include <stddef.h>
 #include <sys/types.h>
 
+#include "core/core.h"
+
 enum inject_result {
 	INJECT_DONE,
 	INJECT_NOT_NEEDED, /* the program that was executed loads libraries by itself */
 	INJECT_FAILED,	   /* why says what; the program runs all the same */
 	INJECT_ENDED, /* the process died before its first instruction; wait status untouched */
 };
+
+/* Where a program enters the kernel, as far as it is worth following. */
+struct inject_sight {
+	unsigned sites;	  /* that can be patched */
+	unsigned refused; /* that stay as they are */
+};
+
+/* file: a whole program of this machine. */
+void inject_judge(struct span file, struct inject_sight *ret);
 
 /* Let pid stop at its next exec.  It must not exec before this returned, and must not leave the caller's
  * sight afterwards: inject_at_exec follows.

@@ -11,9 +11,10 @@
 #include "shim/launch/tracee.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
+#include <stdio.h>
 #include <sys/ptrace.h>
-#include <sys/uio.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -168,10 +169,15 @@ long tracee_call(struct tracee *t, long nr, const uint64_t arg[6])
 
 int tracee_write(const struct tracee *t, uint64_t to, const void *from, size_t n)
 {
-	struct iovec here = {(void *)(uintptr_t)from, n}, there = {(void *)to, n};
-	ssize_t done = process_vm_writev(t->pid, &here, 1, &there, 1, 0);
+	char path[64];
+	ssize_t done;
+	int fd;
 
-	if (done < 0)
+	snprintf(path, sizeof(path), "/proc/%ld/mem", (long)t->pid);
+	fd = open(path, O_WRONLY | O_CLOEXEC);
+	if (fd < 0)
 		return errno;
-	return (size_t)done == n ? 0 : EFAULT;
+	done = pwrite(fd, from, n, (off_t)to);
+	close(fd);
+	return done == (ssize_t)n ? 0 : EFAULT;
 }

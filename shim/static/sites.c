@@ -16,9 +16,7 @@
 enum {
 	NUMBERS = 512, /* system calls have lower numbers */
 	RAX = 0,
-	RCX = 1,
 	RSP = 4,
-	R11 = 11,
 };
 
 _Static_assert(sizeof(struct static_room) <= STATIC_ROOM, "as the assembly has it");
@@ -43,34 +41,12 @@ struct search {
 	unsigned left; /* proven, but not to be done by a stub */
 };
 
-/* May the stub move it?  The registers a call changes are our own there. */
-static bool can_move(uint8_t reg)
-{
-	return reg != RSP && reg < 16;
-}
-
-static bool can_do(const struct site *s)
-{
-	switch ((enum site_shape)s->shape) {
-	case SITE_NUMBER:
-	case SITE_ZERO:
-	case SITE_COMPARE:
-		return true;
-	case SITE_MOVE:
-		return can_move(s->to) && can_move(s->from);
-	case SITE_MOVE_AFTER:
-		return s->nr != UINT32_MAX && can_move(s->to) && can_move(s->from) &&
-		       s->to != RCX && s->to != R11 && s->from != RCX && s->from != R11;
-	}
-	return false;
-}
-
 static bool take_site(void *arg, const struct site *s)
 {
 	struct search *all = arg;
 	struct patch_jump jump = {.at = s->vaddr + all->bias, .size = s->size};
 
-	if (count == STATIC_SITES || !can_do(s) || s->size > PATCH_SIZE) {
+	if (count == STATIC_SITES || !static_can_do(s) || s->size > PATCH_SIZE) {
 		all->left++;
 		return true;
 	}

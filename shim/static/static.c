@@ -129,14 +129,17 @@ static void watch(const struct stack *s, uint64_t entry)
 uint64_t static_start(uint64_t *sp)
 {
 	struct stack s = stack_read(sp);
-	uint64_t entry = stack_value(&s, AT_ENTRY);
+	uint64_t entry = stack_value(&s, AT_ENTRY), start;
 
 	if (entry == (uint64_t)static_entry || !entry)
 		explain_self();
 	relocate((uint64_t)__ehdr_start);
 	hide_interpreter(&s);
+	start = stack_value(&s, AT_BASE);
+	if (start) /* a loader comes first */
+		start += ((const Elf64_Ehdr *)start)->e_entry;
 	/* Who raised our privileges does not get to say where we write. */
 	if (!stack_value(&s, AT_SECURE))
 		watch(&s, entry);
-	return entry;
+	return start ? start : entry;
 }

@@ -8,6 +8,8 @@
 
 #include "shim/engine/engine.h"
 
+#include "core/target/site.h"
+
 #include <sys/syscall.h>
 
 /* Calls that return twice or never, to other places or on other stacks, stay where they are; so do
@@ -46,6 +48,35 @@ static inline bool static_wants(uint32_t nr)
 			return static_wants_op((enum call_op)rows[i].op, rows[i].nr);
 	}
 	return nr == UINT32_MAX;
+}
+
+/* The stack pointer is not the stub's to move. */
+static inline bool static_can_move(uint8_t reg)
+{
+	return reg != 4 && reg < 16;
+}
+
+/* Nor are, behind a call, the registers it changes. */
+static inline bool static_can_move_after(uint8_t reg)
+{
+	return static_can_move(reg) && reg != 1 && reg != 11;
+}
+
+/* Can a stub do what the site does? */
+static inline bool static_can_do(const struct site *s)
+{
+	switch ((enum site_shape)s->shape) {
+	case SITE_NUMBER:
+	case SITE_ZERO:
+	case SITE_COMPARE:
+		return true;
+	case SITE_MOVE:
+		return static_can_move(s->to) && static_can_move(s->from);
+	case SITE_MOVE_AFTER:
+		return s->nr != UINT32_MAX && static_can_move_after(s->to) &&
+		       static_can_move_after(s->from);
+	}
+	return false;
 }
 
 #endif

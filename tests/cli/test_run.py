@@ -524,12 +524,19 @@ class Preload(Folder):
 class Verdict(Folder):
     """What is said before the start, and what happens then."""
 
-    def test_a_static_program_runs_unseen_and_that_is_said(self):
+    def test_what_will_not_be_seen_of_a_static_program_is_said(self):
         program = self.compile("fixed", "-static", source="int main(void) { return 6; }\n")
         done = self.run_it("--", program)
         self.assertEqual(done.returncode, 6)
-        self.assertIn("is a static binary: nothing will be seen", done.stderr)
+        self.assertRegex(done.stderr, r"is a static binary: \d+ of \d+ places")
         self.assertIn("without -static", done.stderr)
+        self.assertIn("blind", done.stderr.splitlines()[-1])
+
+    def test_a_static_program_without_the_injected_door_runs_unseen_and_that_is_said(self):
+        program = self.compile("fixed", "-static", source="int main(void) { return 6; }\n")
+        done = self.run_it("--door", "libc", "--", program)
+        self.assertEqual(done.returncode, 6)
+        self.assertIn("takes no preload: nothing will be seen", done.stderr)
         self.assertIn("blind", done.stderr.splitlines()[-1])
 
     def test_a_quiet_run_still_says_blind(self):

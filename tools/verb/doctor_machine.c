@@ -175,7 +175,12 @@ static void check_limits(struct doctor *d)
 		    "preload");
 	if (read_line("/proc/sys/kernel/yama/ptrace_scope", line, sizeof(line)))
 		SAY("ptrace", DOCTOR_NOTE,
-		    "ptrace_scope is %s: no matter for a preload, which never ptraces", line);
+		    line[0] > '1'
+			    ? "ptrace_scope is %s: a static program is started as a copy "
+			      "that brings the library along; a preload needs no ptrace"
+			    : "ptrace_scope is %s, which lets a launcher put the library into "
+			      "static programs",
+		    line);
 	if (!access("/etc/ld.so.preload", R_OK))
 		SAY("ld.so.preload", DOCTOR_NOTE,
 		    "/etc/ld.so.preload is in use: its libraries come after ours");
@@ -273,9 +278,12 @@ void doctor_command(struct doctor *d, char *const *argv)
 	verdict_of_command(argv, &v);
 	if (v.target.kind != TARGET_NOT_ELF)
 		describe(d, &v);
-	if (v.sight == SIGHT_FULL) {
+	if (v.sight == SIGHT_FULL || v.sight == SIGHT_PARTLY) {
 		words = doctor_quote(argv);
-		SAY("watch", DOCTOR_YES, "it can be watched");
+		SAY("watch", DOCTOR_YES, "it can be watched, through %s",
+		    v.door ? v.door : "the libc door");
+		if (v.sight == SIGHT_PARTLY)
+			SAY("partly", DOCTOR_NOTE, "%s; %s", v.sentence, v.remedy);
 		SAY("next", DOCTOR_NOTE, "%s run -- %s", program_invocation_name,
 		    words ? words : "CMD");
 		free(words);

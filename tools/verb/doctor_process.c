@@ -386,16 +386,13 @@ static void judge(struct doctor *d, pid_t pid)
 	SAY("program", DOCTOR_NOTE, "%s, %d-bit %s%s", target_kind_name(t.kind),
 	    t.elf_class == 1 ? 32 : 64, target_machine_name(t.machine), t.musl ? ", musl" : "");
 	if (t.go)
-		SAY("go", DOCTOR_NO,
-		    "built by %s, whose programs make their own system calls past libc: watch the "
-		    "proxy in front of it",
-		    t.go_version[0] ? t.go_version : "Go");
-	else if (t.kind == TARGET_OTHER_ARCH)
+		SAY("go", DOCTOR_NOTE, "built by %s", t.go_version[0] ? t.go_version : "Go");
+	if (t.kind == TARGET_OTHER_ARCH)
 		SAY("machine", DOCTOR_NO, "the library is for 64-bit %s: use a build for that",
 		    target_machine_name(target_machine_own()));
 	else if (t.kind != TARGET_DYNAMIC)
-		SAY("static", DOCTOR_NO,
-		    "a static binary takes no preload: link it dynamically, without -static");
+		SAY("static", DOCTOR_NOTE,
+		    "it takes no preload: run puts the library into it when it starts");
 }
 
 bool doctor_process(struct doctor *d, pid_t pid)

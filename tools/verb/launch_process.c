@@ -194,7 +194,7 @@ static bool start_child(struct loop *l, struct pipes *p, bool gate)
 static bool start_copy(struct loop *l, struct pipes *p)
 {
 	struct launch_job *job = l->job;
-	size_t n = strlen(job->inject_why);
+	size_t start = strlen(job->inject_why), n = start;
 	char *why = job->inject_why + n;
 	int fd;
 
@@ -207,6 +207,7 @@ static bool start_copy(struct loop *l, struct pipes *p)
 		snprintf(why, sizeof(job->inject_why) - n,
 			 "the interpreter of a script is not copied");
 	if (fd >= 0) {
+		job->inject_why[start] = '\0';
 		inject_copy_path(fd, job->copy);
 		job->path = job->copy;
 		job->injected = INJECT_DONE;
@@ -236,6 +237,17 @@ static bool inject(struct loop *l, struct pipes *p)
 	return true;
 }
 
+static void say_injection(const struct launch_job *job)
+{
+	if (job->injected == INJECT_FAILED)
+		complain("blind: the library cannot be put into the program: %s; it runs unwatched",
+			 job->inject_why);
+	else if (job->copy[0] && !job->quiet)
+		complain("%s: a copy of the program was started that brings the library along; its "
+			 "/proc/self/exe names the copy",
+			 job->inject_why);
+}
+
 /* Fork and exec; the pipe closes by itself when the exec succeeds. False: complained. */
 static bool start(struct loop *l)
 {
@@ -247,6 +259,8 @@ static bool start(struct loop *l)
 		return false;
 	if (l->job->inject && !inject(l, &p))
 		return false;
+	if (l->job->inject)
+		say_injection(l->job);
 	do
 		n = read(p.report[0], &e, sizeof(e));
 	while (n < 0 && errno == EINTR);

@@ -28,6 +28,7 @@ struct tally {
 	uint64_t reasons;
 	uint64_t tls, connections;
 	uint64_t lost;
+	uint32_t doors; /* enum trace_door */
 };
 
 static void count_findings(struct tally *t, const struct finding *f, uint32_t n)
@@ -71,6 +72,7 @@ static void count_image(struct tally *t, const struct image *img, const struct f
 	t->tls += h->tls_connections;
 	t->connections += h->opened;
 	t->lost += h->lost_events;
+	t->doors |= h->doors;
 	for (uint32_t i = 0; i < img->process.connections; i++)
 		count_connection(t, &img->process, &img->process.connection[i], o);
 	count_findings(t, img->finding, img->findings);
@@ -129,6 +131,22 @@ static void say_findings(const struct tally *t)
 		complain("no findings");
 }
 
+/* The libc door alone goes without saying. */
+static void add_doors(struct text *line, uint32_t doors)
+{
+	static const char *const names[] = {"libc", "Go", "injected", "seccomp"};
+	const char *comma = "; seen through the";
+
+	if (doors == TRACE_DOOR_LIBC)
+		return;
+	for (unsigned i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+		if (!(doors & 1u << i))
+			continue;
+		add(line, "%s %s door", comma, names[i]);
+		comma = " and the";
+	}
+}
+
 static void say_coverage(const struct tally *t)
 {
 	static const char *const names[] = {"full", "partial", "blind"};
@@ -147,6 +165,7 @@ static void say_coverage(const struct tally *t)
 		    t->connections > t->tls ? t->connections : t->tls);
 	if (t->lost)
 		add(&line, "; %" PRIu64 " events lost", t->lost);
+	add_doors(&line, t->doors);
 	complain("%s", line.p);
 }
 

@@ -23,7 +23,7 @@
 
 #define SIZE_LIMIT UINT64_C(1000000000000)
 
-static const char *output, *keep, *fail_on;
+static const char *output, *keep, *fail_on, *door = "auto";
 static uint64_t max_trace = UINT64_MAX, payload = UINT64_MAX, body = UINT64_MAX;
 static bool append, all, no_redact, quiet;
 
@@ -49,6 +49,10 @@ static const struct option_row options[] = {
 	 &no_redact},
 	{"fail-on", 0, OPTION_CHOICE, "info|warning|error|critical",
 	 "end with 1 when there is a finding at least that severe", &fail_on},
+	{"door", 0, OPTION_CHOICE, "auto|libc|inject",
+	 "how the library comes into CMD: as it needs (auto), by LD_PRELOAD alone, or only if it "
+	 "is put into the program at its start",
+	 &door},
 	{"quiet", 'q', OPTION_FLAG, NULL, "say nothing unless something is wrong", &quiet},
 	{.name = NULL},
 };
@@ -58,10 +62,13 @@ static const char text[] =
 	"processes take part in. The command keeps its terminal, its signals and its "
 	"exit status; nothing in it is changed.\n"
 	"\n"
-	"Before the start the program file is looked at: what cannot be watched (static "
-	"binaries, Go, setuid programs, other architectures) is said on stderr, and the "
-	"command runs all the same. Afterwards a summary and the next command are "
-	"printed on stderr.\n"
+	"Go programs and static binaries are watched, too: the library is put into what "
+	"loads no libraries, at its start, and finds where it enters the kernel; so it "
+	"is with what the command executes.\n"
+	"\n"
+	"Before the start the program file is looked at: what cannot be watched (setuid "
+	"programs, other architectures) is said on stderr, and the command runs all the "
+	"same. Afterwards a summary and the next command are printed on stderr.\n"
 	"\n"
 	"TERM, INT, HUP, QUIT, USR1, USR2, WINCH, CONT and TSTP are forwarded. A command "
 	"that ends with 0 and leaves processes behind has become a daemon: it is "
@@ -223,24 +230,22 @@ static bool say_unwritable(const char *folder)
 /* No process wrote a trace: why? */
 static void say_no_trace(const struct launch_job *job, const struct verdict *v)
 {
-	if (v->sight != SIGHT_BLIND && (job->loaded || job->load_unknown) &&
-	    say_unwritable(job->folder))
+	if (v->sight != SIGHT_BLIND && job->injected != INJECT_FAILED &&
+	    (job->loaded || job->load_unknown) && say_unwritable(job->folder))
 		return;
-	if (v->sight == SIGHT_BLIND)
+	if (v->sight == SIGHT_BLIND || (job->inject && job->injected == INJECT_FAILED))
 		complain("blind: nothing was seen of %s, see above", v->program);
 	else if (job->loaded)
 		complain("blind: no socket call was seen (the library was loaded, but no process "
 			 "that "
-			 "had it listened, accepted or connected); a static or Go server behind a "
-			 "script goes unseen: 'shakedown doctor PROGRAM' judges one");
+			 "had it listened, accepted or connected)");
 	else if (job->load_unknown)
 		complain(
 			"blind: no trace was written, and whether the library was loaded cannot be "
 			"told; 'shakedown doctor PID' on the running server tells");
 	else
 		complain("blind: the library was not loaded: something between run and the server "
-			 "removed LD_PRELOAD from its environment, or the server is static or "
-			 "setuid; "
+			 "removed LD_PRELOAD from its environment, or the server is setuid; "
 			 "'shakedown doctor CMD' judges a program");
 }
 
@@ -283,6 +288,25 @@ static int conclude(const struct launch_job *job, const struct verdict *v, const
 		return LAUNCH_FAILED;
 	}
 	return status;
+}
+
+/* What --door asks for. False: complained. */
+static bool choose_door(struct verdict *v)
+{
+	if (!strcmp(door, "inject") && !v->inject) {
+		complain("--door inject: %s loads libraries by itself; leave the option out",
+			 v->program);
+		return false;
+	}
+	if (!strcmp(door, "libc") && v->inject) {
+		v->inject = false;
+		v->sight = SIGHT_BLIND;
+		snprintf(v->sentence, sizeof(v->sentence),
+			 "%.400s is a static binary, which takes no preload: nothing will be seen",
+			 v->program);
+		snprintf(v->remedy, sizeof(v->remedy), "leave out --door libc");
+	}
+	return true;
 }
 
 /* The filters we live under are the command's, too. */
@@ -356,6 +380,10 @@ static int run(int argc, char **argv)
 	}
 	if (!prepare_library(&lib))
 		return LAUNCH_FAILED;
+	if (!choose_door(&v)) {
+		launch_library_done(&lib);
+		return LAUNCH_FAILED;
+	}
 	judge_filters(&v, &kills);
 	if (!quiet)
 		say_verdict(&v);

@@ -22,6 +22,7 @@
 #include <sys/xattr.h>
 #include <unistd.h>
 
+#include "shim/launch/launch.h"
 #include "tools/verb/launch.h"
 
 enum {
@@ -271,23 +272,66 @@ static void blind(struct verdict *v, const char *what, const char *remedy)
 	SAY(v->remedy, "%s", remedy);
 }
 
-static void judge_go(struct verdict *v)
+/* "is a Go program (go1.22), statically linked" */
+static void name_kind(const struct target *t, char *ret, size_t size)
 {
-	char what[96];
+	bool fixed = t->kind != TARGET_DYNAMIC;
 
-	snprintf(what, sizeof(what), "is a Go program%s%s%s", v->target.go_version[0] ? " (" : "",
-		 v->target.go_version, v->target.go_version[0] ? ")" : "");
-	if (v->target.kind != TARGET_DYNAMIC) {
-		strncat(what, ", statically linked", sizeof(what) - strlen(what) - 1);
+	if (t->go)
+		snprintf(ret, size, "is a Go program (%s)%s",
+			 t->go_version[0] ? t->go_version : "of an unknown version",
+			 fixed ? ", statically linked" : "");
+	else
+		snprintf(ret, size, "is a static binary");
+}
+
+/* A program that does not enter the kernel through libc, or has a libc of its own. */
+static void judge_sites(struct verdict *v)
+{
+	struct span file = map_file(v->program);
+	struct inject_sight sight = {.sites = 1};
+	char kind[96], what[192];
+
+	if (file.n) {
+		inject_judge(file, &sight);
+		munmap((void *)(uintptr_t)file.p, file.n);
+	}
+	name_kind(&v->target, kind, sizeof(kind));
+	if (!sight.sites) {
+		snprintf(what, sizeof(what), "%s, and where it enters the kernel cannot be found",
+			 kind);
 		blind(v, what,
-		      "Go makes its own system calls, past libc; watch the proxy in front of it");
+		      v->target.go ? "build it with a release of Go from 1.17 on"
+				   : "keep its symbols (do not strip it), or link it dynamically");
 		return;
 	}
-	v->sight = SIGHT_BLIND;
+	v->door = v->inject
+			  ? v->target.go ? "the injected door and the Go door" : "the injected door"
+			  : "the Go door";
+	if (!sight.refused)
+		return;
+	v->sight = SIGHT_PARTLY;
 	SAY(v->sentence,
-	    "%.400s %s: it makes its own system calls, past libc; only its C libraries are seen",
-	    v->program, what);
-	SAY(v->remedy, "watch the proxy in front of it");
+	    "%.400s %s: %u of %u places where it enters the kernel will not be followed",
+	    v->program, kind, sight.refused, sight.refused + sight.sites);
+	SAY(v->remedy, "link it dynamically, without -static, to see every call");
+}
+
+/* Nothing loads libraries for it. */
+static void judge_static(struct verdict *v)
+{
+	const char *how = NULL;
+	char what[96];
+
+	if (!raises_privileges(v->program, &how)) {
+		v->inject = true;
+		judge_sites(v);
+		return;
+	}
+	snprintf(what, sizeof(what), "is a static binary and %s", how);
+	blind(v, what,
+	      "whoever injects a library takes raised privileges away: run it as the user it "
+	      "changes to, or run a copy without that bit");
 }
 
 static void judge_architecture(struct verdict *v)
@@ -330,12 +374,9 @@ static void judge(struct verdict *v)
 	case TARGET_STATIC:
 	case TARGET_STATIC_PIE:
 		if (v->target.loader)
-			return; /* ld.so as the command: it loads the preload itself */
-		v->inject = !raises_privileges(v->program, &how);
-		if (v->target.go)
-			judge_go(v);
+			v->door = "the libc door"; /* ld.so as the command loads it itself */
 		else
-			blind(v, "is a static binary", "link it dynamically, without -static");
+			judge_static(v);
 		return;
 	case TARGET_DYNAMIC:
 		break;
@@ -343,12 +384,16 @@ static void judge(struct verdict *v)
 	judge_interpreter(v);
 	if (v->sight == SIGHT_NONE)
 		return;
-	if (v->target.go)
-		judge_go(v);
-	else if (raises_privileges(v->program, &how))
+	if (raises_privileges(v->program, &how)) {
 		blind(v, how,
 		      "the loader ignores LD_PRELOAD when privileges are raised: run it as the "
 		      "user it changes to, or run a copy without that bit");
+	} else if (v->target.go) {
+		v->inject = target_needs_injection(&v->target);
+		judge_sites(v);
+	} else {
+		v->door = "the libc door";
+	}
 }
 
 void verdict_of_file(const char *path, struct verdict *ret)

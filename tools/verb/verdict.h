@@ -28,8 +28,9 @@ struct verdict {
 	bool shell;	      /* a text file without "#!": /bin/sh will read it */
 	bool inject;	      /* it loads no libraries: ours must be put into it */
 	struct target target; /* of program */
-	char sentence[1024];  /* what is the matter; "" when there is nothing to say */
-	char remedy[512];     /* what to do about it; "" */
+	const char *door;    /* "the libc door": what lets us in; NULL with SIGHT_BLIND and _NONE */
+	char sentence[1024]; /* what is the matter; "" when there is nothing to say */
+	char remedy[512];    /* what to do about it; "" */
 };
 
 /* Find argv[0] as execvp(3) does and judge it.  argv ends with NULL. */
