@@ -13,9 +13,10 @@
 #include "shim/engine/sys.h"
 #include "shim/libc/door.h"
 
+#include <sys/stat.h>
+
 enum {
 	ROOMS = 64,
-	EXE_MAX = 256,
 };
 
 static struct room {
@@ -24,28 +25,31 @@ static struct room {
 	void *p;
 } rooms[ROOMS];
 
-static bool read_exe(uint32_t pid, char ret[EXE_MAX])
+/* Which file a process executes; false when that cannot be told. */
+static __attribute__((noinline)) bool find_exe(uint32_t pid, uint64_t ret[2])
 {
 	char path[32];
+	struct stat st = {0};
 	struct line l;
-	long n;
 
 	line_init(&l, path, sizeof(path));
 	line_add(&l, "/proc/");
 	line_add_number(&l, pid);
 	line_add(&l, "/exe");
-	n = sys_readlink(path, ret, EXE_MAX - 1);
-	ret[n > 0 ? n : 0] = '\0';
-	return n > 0;
+	if (sys_4(SYS_newfstatat, AT_FDCWD, (long)path, (long)&st, 0) < 0)
+		return false;
+	ret[0] = st.st_dev;
+	ret[1] = st.st_ino;
+	return true;
 }
 
 /* Does pid run another program than we do by now, or none? */
-static __attribute__((noinline)) bool went_on(uint32_t pid)
+static bool went_on(uint32_t pid)
 {
-	char theirs[EXE_MAX], ours[EXE_MAX];
+	uint64_t theirs[2], ours[2];
 
-	return !read_exe(pid, theirs) ||
-	       (read_exe(sys_getpid(), ours) && !line_equal(theirs, ours));
+	return !find_exe(pid, theirs) ||
+	       (find_exe(sys_getpid(), ours) && memcmp(theirs, ours, sizeof(ours)));
 }
 
 /* NULL when there is none. */
