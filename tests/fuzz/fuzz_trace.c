@@ -62,6 +62,8 @@ static void check_record(const struct trace_record *r, const uint8_t *end)
 	must(strcmp(trace_kind_name(r->kind), "unknown") != 0);
 	if (r->kind == TRACE_DATA)
 		check_data((const void *)r);
+	if (r->kind == TRACE_WITNESS)
+		must(size >= sizeof(struct trace_witness));
 	if (r->kind == TRACE_TEXT)
 		must(((const struct trace_text *)r)->len <= size - sizeof(struct trace_text));
 	if (r->kind == TRACE_STACK)

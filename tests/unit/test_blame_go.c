@@ -172,20 +172,6 @@ static uint64_t chain(struct tracefile *t, const char *const *function)
 
 #define CHAIN(t, ...) chain(t, (const char *const[]){__VA_ARGS__, NULL})
 
-static void witness(struct tracefile *t, enum trace_witness_id id, uint64_t arg, uint64_t stack)
-{
-	struct trace_witness *w = tracefile_add(t, TRACE_WITNESS, sizeof(*w));
-
-	w->t_ns = t->now;
-	w->conn = 1;
-	w->tid = t->h->pid;
-	w->goid = 7;
-	w->stack = stack;
-	w->arg[0] = arg;
-	w->witness = id;
-	trace_publish(&w->rec);
-}
-
 static void begin_with(struct tracefile *t, const char *request)
 {
 	struct trace_module *row;
@@ -262,9 +248,9 @@ static void who_decided_is_blamed_not_who_wrote_it_out(void **state)
 	struct tracefile t;
 
 	begin(&t);
-	witness(&t, TRACE_WITNESS_HTTP_WRITE_HEADER, 401,
-		CHAIN(&t, "net/http.(*response).WriteHeader", "main.auth",
-		      "net/http.HandlerFunc.ServeHTTP", "main.logger", SERVE));
+	tracefile_witness(&t, 1, TRACE_WITNESS_HTTP_WRITE_HEADER, 401,
+			  CHAIN(&t, "net/http.(*response).WriteHeader", "main.auth",
+				"net/http.HandlerFunc.ServeHTTP", "main.logger", SERVE));
 	answer(&t, REFUSAL,
 	       CHAIN(&t, WRITTEN, "net/http.(*response).finishRequest", "net/http.(*conn).serve"));
 	blamed(&t, "main.auth", NULL);
@@ -275,9 +261,10 @@ static void a_wrapper_of_the_response_writer_is_passed_over(void **state)
 	struct tracefile t;
 
 	begin(&t);
-	witness(&t, TRACE_WITNESS_HTTP_WRITE_HEADER, 401,
-		CHAIN(&t, "net/http.(*response).WriteHeader", "main.(*recorder).WriteHeader",
-		      "main.auth", "net/http.HandlerFunc.ServeHTTP", "main.logger", SERVE));
+	tracefile_witness(&t, 1, TRACE_WITNESS_HTTP_WRITE_HEADER, 401,
+			  CHAIN(&t, "net/http.(*response).WriteHeader",
+				"main.(*recorder).WriteHeader", "main.auth",
+				"net/http.HandlerFunc.ServeHTTP", "main.logger", SERVE));
 	answer(&t, REFUSAL, 0);
 	blamed(&t, "main.auth", NULL);
 }
@@ -288,11 +275,11 @@ static void an_early_answer_is_not_the_fault_of_the_handler_that_flushed_it(void
 	uint64_t flushed;
 
 	begin(&t);
-	witness(&t, TRACE_WITNESS_HTTP_WRITE_HEADER, 200,
-		CHAIN(&t, "net/http.(*response).WriteHeader", "main.auth", SERVE));
+	tracefile_witness(&t, 1, TRACE_WITNESS_HTTP_WRITE_HEADER, 200,
+			  CHAIN(&t, "net/http.(*response).WriteHeader", "main.auth", SERVE));
 	flushed = CHAIN(&t, WRITTEN, "net/http.(*response).Hijack", "main.handler", SERVE);
-	witness(&t, TRACE_WITNESS_HTTP_HIJACK, 0,
-		CHAIN(&t, "net/http.(*response).Hijack", "main.handler", SERVE));
+	tracefile_witness(&t, 1, TRACE_WITNESS_HTTP_HIJACK, 0,
+			  CHAIN(&t, "net/http.(*response).Hijack", "main.handler", SERVE));
 	answer(&t, "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n", flushed);
 	blamed(&t, "main.auth", NULL);
 }
@@ -312,9 +299,9 @@ static void handlers_that_wrote_nothing_are_not_blamed(void **state)
 	struct tracefile t;
 
 	begin(&t);
-	witness(&t, TRACE_WITNESS_HTTP_WRITE_HEADER, 200,
-		CHAIN(&t, "net/http.(*response).WriteHeader", "net/http.(*response).finishRequest",
-		      "net/http.(*conn).serve"));
+	tracefile_witness(&t, 1, TRACE_WITNESS_HTTP_WRITE_HEADER, 200,
+			  CHAIN(&t, "net/http.(*response).WriteHeader",
+				"net/http.(*response).finishRequest", "net/http.(*conn).serve"));
 	answer(&t, "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n", 0);
 	blamed(&t, NULL, "written by the server after the handlers returned");
 }
@@ -324,9 +311,10 @@ static void who_panicked_is_blamed_not_who_recovered(void **state)
 	struct tracefile t;
 
 	begin(&t);
-	witness(&t, TRACE_WITNESS_HTTP_WRITE_HEADER, 500,
-		CHAIN(&t, "net/http.(*response).WriteHeader", "main.recoverer", "runtime.gopanic",
-		      "main.handler", "net/http.HandlerFunc.ServeHTTP", "main.logger", SERVE));
+	tracefile_witness(&t, 1, TRACE_WITNESS_HTTP_WRITE_HEADER, 500,
+			  CHAIN(&t, "net/http.(*response).WriteHeader", "main.recoverer",
+				"runtime.gopanic", "main.handler", "net/http.HandlerFunc.ServeHTTP",
+				"main.logger", SERVE));
 	answer(&t, "HTTP/1.1 500 Internal Server Error\r\nContent-Length: 0\r\n\r\n", 0);
 	blamed(&t, "main.handler", NULL);
 }
@@ -340,8 +328,8 @@ static void who_asked_for_a_body_that_came_late_is_blamed(void **state)
 	struct tracefile t;
 
 	begin_with(&t, request);
-	witness(&t, TRACE_WITNESS_HTTP_BODY_READ, 0,
-		CHAIN(&t, "net/http.(*body).Read", "io.ReadAll", "main.logger", SERVE));
+	tracefile_witness(&t, 1, TRACE_WITNESS_HTTP_BODY_READ, 0,
+			  CHAIN(&t, "net/http.(*body).Read", "io.ReadAll", "main.logger", SERVE));
 	tracefile_data(&t, 1, DIR_RX, "late", 4, 0);
 	blamed(&t, "main.logger", NULL);
 }
@@ -354,8 +342,8 @@ static void a_program_that_is_gone_leaves_no_names_and_nobody_to_blame(void **st
 	begin(&t);
 	row = (struct trace_module *)(t.file + t.h->modules_off);
 	snprintf(row->path, sizeof(row->path), "/nowhere/app");
-	witness(&t, TRACE_WITNESS_HTTP_WRITE_HEADER, 401,
-		CHAIN(&t, "net/http.(*response).WriteHeader", "main.auth", SERVE));
+	tracefile_witness(&t, 1, TRACE_WITNESS_HTTP_WRITE_HEADER, 401,
+			  CHAIN(&t, "net/http.(*response).WriteHeader", "main.auth", SERVE));
 	answer(&t, REFUSAL, 0);
 	blamed(&t, NULL, "the file is not on this machine");
 }

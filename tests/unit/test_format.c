@@ -229,6 +229,37 @@ static void a_large_trace_is_told_in_the_order_of_its_connections(void **state)
 	end(&p);
 }
 
+static void refuse_in_go(struct page_of *p)
+{
+	tracefile_open(&p->t, 1, 0);
+	SEND(&p->t, DIR_RX, request);
+	tracefile_witness(&p->t, 1, TRACE_WITNESS_HTTP_WRITE_HEADER, 401, 0);
+	tracefile_witness(&p->t, 1, (enum trace_witness_id)999, UINT64_MAX, 0);
+	SEND(&p->t, DIR_TX, "HTTP/1.1 401 Unauthorized\r\nContent-Length: 0\r\n\r\n");
+	p->t.h->doors = TRACE_DOOR_GO | TRACE_DOOR_INJECTED;
+}
+
+static void a_witness_is_told_with_its_goroutine_and_its_status(void **state)
+{
+	struct page_of p;
+
+	begin(&p);
+	refuse_in_go(&p);
+	print(&p, &format_text, false);
+	has(&p, "goroutine 7 entered net/http.(*response).WriteHeader (401)");
+	has(&p, "a function this version does not know");
+	end(&p);
+	begin(&p);
+	refuse_in_go(&p);
+	print(&p, &format_json, true);
+	has(&p, "\"doors\":[\"go\",\"injected\"]");
+	has(&p, "\"kind\":\"witness\"");
+	has(&p, "\"function\":\"net/http.(*response).WriteHeader\",\"goroutine\":7,"
+		"\"argument\":401");
+	has(&p, "\"function\":null");
+	end(&p);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -238,6 +269,7 @@ int main(void)
 		cmocka_unit_test(hostile_text_and_names_cannot_steer_the_terminal),
 		cmocka_unit_test(a_session_of_a_week_still_fits_a_screen),
 		cmocka_unit_test(any_bytes_on_the_wire_make_well_formed_json),
+		cmocka_unit_test(a_witness_is_told_with_its_goroutine_and_its_status),
 		cmocka_unit_test(an_empty_trace_is_reported_as_such),
 		cmocka_unit_test(a_large_trace_is_told_in_the_order_of_its_connections),
 	};

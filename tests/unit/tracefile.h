@@ -105,6 +105,22 @@ static inline void tracefile_text(struct tracefile *t, uint32_t conn, const void
 	trace_publish(&r->rec);
 }
 
+/* Goroutine 7 entered the function. */
+static inline void tracefile_witness(struct tracefile *t, uint32_t conn, enum trace_witness_id id,
+				     uint64_t arg, uint64_t stack)
+{
+	struct trace_witness *r = tracefile_add(t, TRACE_WITNESS, sizeof(*r));
+
+	r->t_ns = t->now;
+	r->conn = conn;
+	r->tid = t->h->pid;
+	r->goid = 7;
+	r->stack = stack;
+	r->arg[0] = arg;
+	r->witness = id;
+	trace_publish(&r->rec);
+}
+
 static inline void tracefile_close(struct tracefile *t, uint32_t conn)
 {
 	struct trace_close *r = tracefile_add(t, TRACE_CLOSE, sizeof(*r));
