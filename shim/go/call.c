@@ -7,6 +7,8 @@
  * (2) A call that may not come back (exec, exit) takes no slot.  In a child of vfork, which shares
  *     the slots with us, these are the calls it ends with.
  */
+#include "shim/engine/peek.h"
+#include "shim/engine/state.h"
 #include "shim/engine/sys.h"
 #include "shim/go/internal.h"
 #include "shim/static/exec.h"
@@ -20,7 +22,10 @@ struct go_slot *go_slots;
 uint64_t go_missed;
 
 static uint16_t rows[GO_NUMBERS]; /* enum call_id of the numbers that go_watch wants */
-static uint64_t syscalls[GO_SITES];
+static struct {
+	uint64_t at;
+	bool by_stack; /* 1.17, 1.18 */
+} syscalls[GO_SITES];
 static uint32_t goid_off;
 
 /* What the assembly has to ask before it leaves the goroutine's stack; the rest is engine_wants. */
@@ -72,12 +77,33 @@ bool go_calls_start(uint32_t off)
 	return true;
 }
 
-void go_calls_site(unsigned site, uint64_t syscall_at)
+void go_calls_site(unsigned site, uint64_t at, enum go_site_kind kind)
 {
-	syscalls[site] = syscall_at;
+	syscalls[site].at = at;
+	syscalls[site].by_stack = kind == GO_SITE_STACK;
 }
 
-/* g is a register that Go keeps for it, where its functions pass arguments in registers. */
+/* Functions that take their arguments in registers are entered with r14 = g.  Around the older sites
+ * is assembly that may use r14 as it likes: there it must look like the g of that stack.  Memory of
+ * a g stays one for ever. */
+static bool is_goroutine(uint64_t task, uint64_t sp)
+{
+	static uint64_t known[64];
+	uint64_t *k = &known[task / 64 % CORE_ARRAY_LEN(known)];
+	uint64_t stack[2];
+
+	if (!task || task % sizeof(uint64_t))
+		return false;
+	if (__atomic_load_n(k, __ATOMIC_RELAXED) == task)
+		memcpy(stack, (const void *)task, sizeof(stack));
+	else if (engine.quiet || peek_read(task, stack, sizeof(stack)) != sizeof(stack))
+		return false;
+	if (sp <= stack[0] || sp > stack[1])
+		return false;
+	__atomic_store_n(k, task, __ATOMIC_RELAXED);
+	return true;
+}
+
 void go_place(struct call_place *to, uint64_t sp, uint64_t bp, uint64_t ip, uint64_t task)
 {
 	to->sp = sp;
@@ -114,6 +140,7 @@ uint64_t go_enter(struct go_registers *f)
 	unsigned id = rows[f->nr];
 	const struct call_row *row = &call_table[id];
 	struct go_slot *s;
+	uint64_t task;
 
 	if (__atomic_load_n(&go_missed, __ATOMIC_RELAXED))
 		tell_missed();
@@ -129,7 +156,8 @@ uint64_t go_enter(struct go_registers *f)
 		return 0;
 	s->call.id = (uint16_t)id;
 	memcpy(s->call.arg, f->arg, sizeof(f->arg));
-	go_place(&s->place, f->sp, f->bp, syscalls[f->site], f->task);
+	task = !syscalls[f->site].by_stack || is_goroutine(f->task, f->sp) ? f->task : 0;
+	go_place(&s->place, f->sp, f->bp, syscalls[f->site].at, task);
 	s->call.place = &s->place;
 	engine_enter(&s->call);
 	return (uint64_t)GO_TAG << 32 | (uint64_t)(s - go_slots);

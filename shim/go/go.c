@@ -91,7 +91,7 @@ static enum patch_error add_site(const struct go_site *site, uint64_t bias, unsi
 	memcpy(after.expect, (const void *)after.at, after.size);
 	go_back[i].entry = before.at + before.size;
 	go_back[i].exit = after.at + after.size;
-	go_calls_site(i, call);
+	go_calls_site(i, call, (enum go_site_kind)site->kind);
 	e = patch_add(&before);
 	return e == PATCH_OK ? patch_add(&after) : e;
 }

@@ -91,7 +91,7 @@ void go_witnessed(const struct go_witness_registers *f);
 /* call.c: fill go_watch, map stacks and slots.  goid_off: go_goid_offset. */
 bool go_calls_start(uint32_t goid_off);
 /* Where each site's system call instruction is. */
-void go_calls_site(unsigned site, uint64_t syscall_at);
+void go_calls_site(unsigned site, uint64_t at, enum go_site_kind kind);
 
 /* witness.c: collect the jumps of all witnesses that this program has.
  *   bias  from link-time addresses to ours

@@ -108,11 +108,25 @@ static uint8_t *reserve(uint64_t near)
 	return p;
 }
 
-/* The first page: jumps, of our file.  What was mapped may be another file by now. */
+/* Is the page at off of this file the one we know?  The name may be another file's by now, and of a
+ * shorter one nothing could be looked at once it is mapped. */
+static bool is_ours(int fd, uint64_t off)
+{
+	uint8_t part[256];
+
+	for (size_t at = 0; at < PAGE; at += sizeof(part)) {
+		if (sys_pread(fd, part, sizeof(part), (long)(off + at)) != (long)sizeof(part) ||
+		    memcmp(part, patch_near + at, sizeof(part)))
+			return false;
+	}
+	return true;
+}
+
+/* The first page: jumps, of our file. */
 static bool map_jumps(uint8_t *at, const char *library)
 {
 	uint64_t off;
-	void *p;
+	void *p = NULL;
 	int fd;
 
 	if (!library || !file_offset(patch_near, &off))
@@ -120,10 +134,11 @@ static bool map_jumps(uint8_t *at, const char *library)
 	fd = sys_open(library, O_RDONLY | O_CLOEXEC, 0);
 	if (fd < 0)
 		return false;
-	p = (void *)sys_call(SYS_mmap, (long)at, PAGE, PROT_READ | PROT_EXEC,
-			     MAP_PRIVATE | MAP_FIXED, fd, (long)off);
+	if (is_ours(fd, off))
+		p = (void *)sys_call(SYS_mmap, (long)at, PAGE, PROT_READ | PROT_EXEC,
+				     MAP_PRIVATE | MAP_FIXED, fd, (long)off);
 	sys_close(fd);
-	return !sys_mmap_failed(p) && !memcmp(at, patch_near, PAGE);
+	return p && !sys_mmap_failed(p);
 }
 
 static bool map_addresses(uint8_t *at)

@@ -171,6 +171,14 @@ class DebianCgo(DoorCase, ServerCase):
     which = "debian"
 
 
+class Go117Cgo(DoorCase, ServerCase):
+    which = "go1.17.13"
+
+
+class Go118Pie(DoorCase, ServerCase):
+    which, shape = "go1.18.10", "pie"
+
+
 class Unpatchable(unittest.TestCase):
     def setUp(self):
         self.dir = tempfile.mkdtemp(prefix="shakedown-test-")
