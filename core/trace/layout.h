@@ -306,7 +306,7 @@ struct trace_lost {
 };
 
 enum trace_process_what {
-	TRACE_FORKED, /* arg: pid of the child */
+	TRACE_FORKED, /* arg: pid of the child, 0 not known */
 	TRACE_BORN,   /* this image is a child: arg: pid of the parent */
 	TRACE_EXECED, /* text: path */
 	TRACE_EXITED, /* arg: exit code */

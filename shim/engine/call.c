@@ -235,7 +235,8 @@ static void fcntl_exits(struct call *c)
 
 static NOINLINE void fork_exits(struct call *c)
 {
-	if (c->ret <= 0)
+	/* The seccomp door does not learn the child's number: 0. */
+	if (c->ret < 0 || (c->ret == 0 && !engine_subject.pid))
 		return;
 	engine.forks++;
 	recorder_process(TRACE_FORKED, c->ret, NULL);

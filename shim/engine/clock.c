@@ -10,6 +10,7 @@
  * Source: vdso(7), getauxval(3), elf(5).
  */
 #include "shim/engine/clock.h"
+#include "shim/engine/engine.h"
 #include "shim/engine/line.h"
 #include "shim/engine/sys.h"
 #include "shim/engine/tick.h"
@@ -232,5 +233,5 @@ int64_t clock_realtime_offset(void)
 
 uint32_t clock_ask_thread(void)
 {
-	return sys_gettid();
+	return engine_subject.pid ? engine_subject.tid : sys_gettid();
 }

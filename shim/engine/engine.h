@@ -170,6 +170,15 @@ static inline bool engine_wants(enum call_op op, enum call_shape shape, uint64_t
 
 /* ---- life ---- */
 
+/* Whose calls these are, when they are not made in the process the engine runs in: set before
+ * engine_start by a door that performs them elsewhere, tid before each call.  Descriptors mean the same
+ * sockets in both processes.  No stacks are taken. */
+struct engine_subject {
+	uint32_t pid; /* 0: the engine's own process */
+	uint32_t tid;
+};
+extern struct engine_subject engine_subject;
+
 /* Map the tables, read the configuration. No trace file yet: that comes with the first listen, accept
  * or connect.  Returns false when the shim stays inactive; *ret_problem then says why (static text or
  * text in engine memory) or is NULL when it was told to (SHAKEDOWN=off). */

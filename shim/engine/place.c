@@ -41,16 +41,37 @@ static size_t read_text(const char *path)
 	return (size_t)n;
 }
 
-/* Field 22 of /proc/PID/stat, behind the name, which may hold anything. */
-static uint64_t start_ticks(void)
+/* The file of that name among those /proc has about the process. */
+static const char *own_file(const char *name)
 {
-	size_t n = read_text("/proc/self/stat");
+	static char path[48];
+	struct line l;
+
+	line_init(&l, path, sizeof(path));
+	line_add(&l, "/proc/");
+	if (engine_subject.pid)
+		line_add_number(&l, engine_subject.pid);
+	else
+		line_add(&l, "self");
+	line_add(&l, name);
+	return path;
+}
+
+enum {
+	STAT_PARENT = 4,
+	STAT_START = 22,
+};
+
+/* A number of /proc/PID/stat, behind the name, which may hold anything. */
+static uint64_t stat_number(unsigned wanted)
+{
+	size_t n = read_text(own_file("/stat"));
 	const char *at;
 
 	while (n && text[n] != ')')
 		n--;
 	at = text + n;
-	for (unsigned field = 2; *at && field < 22; at++) {
+	for (unsigned field = 2; *at && field < wanted; at++) {
 		if (*at == ' ')
 			field++;
 	}
@@ -59,7 +80,7 @@ static uint64_t start_ticks(void)
 
 static uint64_t net_namespace(void)
 {
-	long n = sys_readlink("/proc/self/ns/net", text, sizeof(text) - 1);
+	long n = sys_readlink(own_file("/ns/net"), text, sizeof(text) - 1);
 	const char *at = text;
 
 	text[n > 0 ? n : 0] = '\0';
@@ -133,7 +154,7 @@ _Static_assert(sizeof(call_names) <= sizeof(((struct trace_header *)0)->call_nam
 static void fill_header(struct trace_header *h, uint32_t pid, uint64_t start)
 {
 	h->pid = pid;
-	h->ppid = sys_getppid();
+	h->ppid = engine_subject.pid ? (uint32_t)stat_number(STAT_PARENT) : sys_getppid();
 	h->start_ticks = start;
 	h->t_load = engine.t_load;
 	h->t_created = clock_now();
@@ -146,7 +167,7 @@ static void fill_header(struct trace_header *h, uint32_t pid, uint64_t start)
 	h->keep_first = engine.config.keep_first;
 	h->netns = net_namespace();
 	read_boot_id(h->boot_id);
-	copy_link("/proc/self/exe", h->exe, sizeof(h->exe));
+	copy_link(own_file("/exe"), h->exe, sizeof(h->exe));
 	memcpy(h->call_names, call_names, sizeof(call_names));
 }
 
@@ -180,8 +201,8 @@ static struct trace_header *map_file(int fd, uint64_t size, void *at)
 
 struct trace_header *place_create(void *at, const char **ret_path)
 {
-	uint32_t pid = sys_getpid();
-	uint64_t start = start_ticks(), size = allowed_size();
+	uint32_t pid = engine.pid;
+	uint64_t start = stat_number(STAT_START), size = allowed_size();
 	struct trace_header *h;
 	int fd;
 

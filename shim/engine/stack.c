@@ -207,7 +207,7 @@ __attribute__((noinline)) uint64_t stack_take(const struct call_place *place, ui
 	struct scratch *s;
 	uint64_t id;
 
-	if (engine.quiet || recorder_is_off())
+	if (engine.quiet || engine_subject.pid || recorder_is_off())
 		return 0;
 	s = take_scratch();
 	if (!s) {
@@ -272,6 +272,8 @@ uint64_t stack_take_cached(const struct call *call, uint64_t now)
 	struct place *p = &cache[mix(1, where) % CACHE], new;
 	uint64_t epoch = recorder_epoch(), id;
 
+	if (engine_subject.pid)
+		return 0;
 	if (p->epoch == epoch && is_cached(p, call))
 		return p->id;
 	if (misses > MISSES)

@@ -661,7 +661,9 @@ struct blame blamer_blame(struct blamer *b, const struct connection *c, const st
 	}
 	id = c->event[f->blame_event].stack;
 	if (!id) {
-		ret.reason = "no stack was recorded for this call";
+		ret.reason = b->img->header->doors == TRACE_DOOR_SECCOMP
+				     ? "the seccomp door takes no stacks"
+				     : "no stack was recorded for this call";
 		return ret;
 	}
 	ret.stack = blamer_stack(b, id);
