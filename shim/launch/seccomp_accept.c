@@ -117,7 +117,7 @@ static bool accept_step(struct supervisor *s, struct work *w)
 		(void)supervisor_answer(s, &w->n, low);
 		return true;
 	}
-	own = fcntl(low, F_DUPFD_CLOEXEC, OWN_BASE);
+	own = fcntl(low, F_DUPFD_CLOEXEC, supervisor_base);
 	close(low);
 	tell_address(&w->n, &a, len);
 	fd = supervisor_answer_fd(s, &w->n, own, -1, w->n.row == CALL_accept4 &&
@@ -128,7 +128,7 @@ static bool accept_step(struct supervisor *s, struct work *w)
 			(void)supervisor_answer(s, &w->n, fd);
 		return true;
 	}
-	if (fd < OWN_BASE)
+	if (fd < supervisor_base)
 		bytes_dropped((int)fd);
 	if (fd_mirror(s, own, (int)fd, MEANS_STREAM))
 		supervisor_show(&w->n, w->n.row, w->n.arg, fd);
@@ -140,7 +140,7 @@ static bool is_listener(struct supervisor *s, int fd)
 {
 	int own;
 
-	if (fd < 0 || fd >= OWN_BASE)
+	if (fd < 0 || fd >= supervisor_base)
 		return false;
 	if (s->means[fd] == MEANS_LISTENER)
 		return true;

@@ -60,7 +60,7 @@ static bool has_peer(int fd)
 
 static bool in_range(int fd)
 {
-	return fd >= 0 && fd < OWN_BASE;
+	return fd >= 0 && fd < supervisor_base;
 }
 
 bool fd_mirror(struct supervisor *s, int own, int fd, enum meaning m)
@@ -89,7 +89,7 @@ void fd_drop(struct supervisor *s, int fd)
 
 void fd_drop_all(struct supervisor *s)
 {
-	for (int fd = 0; fd < OWN_BASE; fd++) {
+	for (int fd = 0; fd < supervisor_base; fd++) {
 		if (s->means[fd])
 			fd_drop(s, fd);
 	}
@@ -177,7 +177,9 @@ void fd_closing(struct supervisor *s, const struct notice *n)
 
 void fd_closing_range(struct supervisor *s, const struct notice *n)
 {
-	uint64_t last = (uint32_t)n->arg[1] < OWN_BASE ? (uint32_t)n->arg[1] : OWN_BASE - 1;
+	uint64_t last = (uint32_t)n->arg[1] < (uint32_t)supervisor_base
+				? (uint32_t)n->arg[1]
+				: (uint32_t)supervisor_base - 1;
 
 	supervisor_show(n, CALL_close_range, n->arg, 0);
 	for (uint64_t fd = (uint32_t)n->arg[0]; fd <= last && !(n->arg[2] & 4); fd++)
@@ -201,7 +203,7 @@ void fd_shutting(struct supervisor *s, const struct notice *n)
 static void duplicate(struct supervisor *s, const struct notice *n, int from, int to, bool cloexec)
 {
 	const uint64_t arg[6] = {(uint64_t)from, (uint64_t)to};
-	int own = fcntl(from, F_DUPFD_CLOEXEC, OWN_BASE);
+	int own = fcntl(from, F_DUPFD_CLOEXEC, supervisor_base);
 	int64_t fd;
 
 	if (own < 0)

@@ -14,7 +14,7 @@
 #include "shim/engine/engine.h"
 
 enum {
-	OWN_BASE = 100000, /* the supervisor's own descriptors; below lie the program's sockets */
+	MIRRORS = 100000, /* most descriptors of the program that are mirrored */
 	VECTORS = 1024,	   /* most of one call (UIO_MAXIOV) */
 	BUFFER = 1 << 20,  /* bytes moved at once */
 };
@@ -68,10 +68,13 @@ struct supervisor {
 	struct work **wait;
 	uint32_t waits, room, next;
 	char *const *environ;
-	uint8_t means[OWN_BASE];
+	uint8_t means[MIRRORS];
 };
 
 /* ---- seccomp_supervise.c ---- */
+
+/* The supervisor's own descriptors begin here; below lie the mirrors. */
+extern int supervisor_base;
 
 /* Let the kernel perform it. */
 void supervisor_pass(struct supervisor *s, const struct notice *n);
@@ -85,7 +88,7 @@ int64_t supervisor_answer_fd(struct supervisor *s, const struct notice *n, int f
 void supervisor_missed(struct supervisor *s, int fd, const struct notice *n);
 /* Show the engine a call that happened. */
 void supervisor_show(const struct notice *n, unsigned row, const uint64_t arg[6], int64_t ret);
-/* A descriptor of a process, above OWN_BASE; -1. */
+/* A descriptor of a process, above supervisor_base; -1. */
 int supervisor_take(int process, int fd);
 
 /* ---- seccomp_fd.c ---- */

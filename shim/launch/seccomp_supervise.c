@@ -2,7 +2,7 @@
  *
  * launch/seccomp_supervise: see seccomp.h: the supervisor, from its start to the end of the filter.
  *
- * Descriptors below OWN_BASE belong to the mirrors: the socket that is N in the program is N here, so
+ * Descriptors below supervisor_base belong to the mirrors: the socket that is N in the program is N here, so
  * that what the engine asks of a descriptor is answered by the program's socket.
  */
 #include "shim/launch/seccomp.h"
@@ -35,6 +35,8 @@ enum {
 	LOOK_MS = 20, /* between two looks after those that wait */
 	EVENTS = 64,
 };
+
+int supervisor_base;
 
 /* ---- answers ---- */
 
@@ -95,7 +97,7 @@ int supervisor_take(int process, int fd)
 
 	if (low < 0)
 		return -1;
-	own = fcntl(low, F_DUPFD_CLOEXEC, OWN_BASE);
+	own = fcntl(low, F_DUPFD_CLOEXEC, supervisor_base);
 	close(low);
 	return own;
 }
@@ -132,7 +134,7 @@ static void consider(struct supervisor *s, const struct notice *n)
 
 	if (process < 0)
 		return;
-	high = fcntl(process, F_DUPFD_CLOEXEC, OWN_BASE);
+	high = fcntl(process, F_DUPFD_CLOEXEC, supervisor_base);
 	close(process);
 	own = supervisor_take(high, (int)n->arg[0]);
 	worth = own >= 0 && (n->row == CALL_connect ? fd_is_network(own) : fd_is_listener(own));
@@ -280,10 +282,22 @@ static void on_alarm(int number)
 {
 }
 
-/* Nobody's terminal, nobody's descriptors, no signal but SIGKILL. */
-static bool leave(struct seccomp_shared *shared, int *done)
+/* As many descriptors as may be had; half of them for mirrors. */
+static int raise_limit(void)
 {
-	struct rlimit r;
+	struct rlimit all = {2 * MIRRORS, 2 * MIRRORS}, r = {0};
+
+	if (!setrlimit(RLIMIT_NOFILE, &all))
+		return MIRRORS;
+	(void)getrlimit(RLIMIT_NOFILE, &r);
+	r.rlim_cur = r.rlim_max;
+	(void)setrlimit(RLIMIT_NOFILE, &r);
+	return r.rlim_cur / 2 < MIRRORS ? (int)(r.rlim_cur / 2) : MIRRORS;
+}
+
+/* Nobody's terminal, nobody's descriptors, no signal but SIGKILL. */
+static bool leave(int *done)
+{
 	struct sigaction act = {.sa_handler = on_alarm};
 	sigset_t all;
 
@@ -293,19 +307,9 @@ static bool leave(struct seccomp_shared *shared, int *done)
 	sigdelset(&all, SIGALRM);
 	sigprocmask(SIG_SETMASK, &all, NULL);
 	sigaction(SIGALRM, &act, NULL);
-	if (!getrlimit(RLIMIT_NOFILE, &r) && r.rlim_cur < 2 * OWN_BASE) {
-		r.rlim_cur = 2 * OWN_BASE;
-		r.rlim_max = r.rlim_max < r.rlim_cur ? r.rlim_cur : r.rlim_max;
-		if (setrlimit(RLIMIT_NOFILE, &r)) {
-			snprintf(shared->why, sizeof(shared->why),
-				 "the supervisor may not have %d descriptors (it needs ulimit -n, or "
-				 "LimitNOFILE, of so many)",
-				 2 * OWN_BASE);
-			return false;
-		}
-	}
-	*done = fcntl(*done, F_DUPFD_CLOEXEC, OWN_BASE);
-	(void)close_range(0, OWN_BASE - 1, 0);
+	supervisor_base = raise_limit();
+	*done = fcntl(*done, F_DUPFD_CLOEXEC, supervisor_base);
+	(void)close_range(0, (unsigned)supervisor_base - 1, 0);
 	return *done >= 0;
 }
 
@@ -328,7 +332,7 @@ static bool take_listener(struct supervisor *s, struct seccomp_shared *shared)
 	close(child);
 	(void)ioctl(s->listener, SECCOMP_IOCTL_NOTIF_SET_FLAGS, sync);
 	ready = epoll_create1(EPOLL_CLOEXEC);
-	s->ready = fcntl(ready, F_DUPFD_CLOEXEC, OWN_BASE);
+	s->ready = fcntl(ready, F_DUPFD_CLOEXEC, supervisor_base);
 	close(ready);
 	return s->ready >= 0;
 }
@@ -337,7 +341,7 @@ static _Noreturn void supervise(struct seccomp_shared *shared, int done, char *c
 {
 	struct supervisor *s = calloc(1, sizeof(*s));
 
-	if (!s || !leave(shared, &done)) {
+	if (!s || !leave(&done)) {
 		shared->error = EMFILE;
 		seccomp_say(shared, SECCOMP_CANNOT);
 		_exit(1);

@@ -126,7 +126,7 @@ static bool begin(struct supervisor *s, const struct work *now)
 		return false;
 	memcpy(w, now, size);
 	w->deadline = deadline_of(w);
-	w->own = fcntl(w->fd, F_DUPFD_CLOEXEC, OWN_BASE);
+	w->own = fcntl(w->fd, F_DUPFD_CLOEXEC, supervisor_base);
 	w->fd = w->own;
 	if (w->own < 0 || epoll_ctl(s->ready, EPOLL_CTL_ADD, w->own, &e)) {
 		close(w->own);

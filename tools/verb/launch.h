@@ -12,6 +12,7 @@
 #include <sys/types.h>
 
 #include "shim/launch/launch.h"
+#include "shim/launch/seccomp.h"
 
 /* Failures of `run` itself, as env(1). */
 enum launch_status {
@@ -93,6 +94,7 @@ struct launch_job {
 	const char *folder;  /* where the launcher's record goes */
 	const char *library; /* real path: its opening proves that it was loaded; NULL: not asked */
 	bool inject;	     /* the program loads no libraries: put ours into it at the exec */
+	struct seccomp_door *seccomp; /* its supervisor was started: by that door; else NULL */
 	/* results */
 	uint64_t t_start; /* CLOCK_MONOTONIC before the fork */
 	int status;	  /* wait(2) status to pass on */

@@ -33,6 +33,10 @@
 static const int forwarded[] = {SIGTERM, SIGINT,   SIGHUP,  SIGQUIT, SIGUSR1,
 				SIGUSR2, SIGWINCH, SIGCONT, SIGTSTP};
 
+enum {
+	DOOR_MS = 2000, /* the supervisor may take after the command's end */
+};
+
 struct loop {
 	struct launch_job *job;
 	struct launcher record;
@@ -161,6 +165,8 @@ static _Noreturn void child(const struct loop *l, struct pipes *p)
 	pipe_end_close(&p->gate[1]);
 	while (p->gate[0] >= 0 && read(p->gate[0], &word, 1) < 0 && errno == EINTR)
 		continue;
+	if (l->job->seccomp && seccomp_install(l->job->seccomp))
+		_exit(LAUNCH_FAILED);
 	if (word != GATE_LEAVE)
 		execute(l->job);
 	e = errno;
@@ -248,6 +254,24 @@ static void say_injection(const struct launch_job *job)
 			 job->inject_why);
 }
 
+/* Is the filter in force?  False: complained, nothing was executed. */
+static bool check_seccomp(const struct loop *l)
+{
+	uint64_t ns;
+	const char *why = seccomp_why(l->job->seccomp, &ns);
+
+	if (why) {
+		complain("--door seccomp cannot be opened: %s", why);
+		waitpid(l->command, NULL, 0);
+	} else if (!l->job->quiet) {
+		complain("--door seccomp: each call that reads, writes, accepts, duplicates or "
+			 "closes a descriptor of any kind costs about %.1f us more (measured now); "
+			 "those on connections some more",
+			 (double)ns / 1000);
+	}
+	return !why;
+}
+
 /* Fork and exec; the pipe closes by itself when the exec succeeds. False: complained. */
 static bool start(struct loop *l)
 {
@@ -265,6 +289,8 @@ static bool start(struct loop *l)
 		n = read(p.report[0], &e, sizeof(e));
 	while (n < 0 && errno == EINTR);
 	pipes_close(&p);
+	if (l->job->seccomp && !check_seccomp(l))
+		return false;
 	l->job->started = n == 0;
 	l->job->exec_errno = e;
 	return true;
@@ -291,15 +317,21 @@ static pid_t parent_of(const char *pid)
 	return paren && sscanf(paren, ") %*c %d", &parent) == 1 ? parent : -1;
 }
 
-/* Call what for each of our children. */
-static unsigned each_child(int signal_number)
+static bool is_supervisor(const struct loop *l, pid_t pid)
+{
+	return l->job->seccomp && l->job->seccomp->supervisor == pid;
+}
+
+/* Signal each of our children, except the supervisor, which ends by itself, and count them. */
+static unsigned each_child(const struct loop *l, int signal_number)
 {
 	DIR *proc = opendir("/proc");
 	struct dirent *e;
 	unsigned n = 0;
 
 	while (proc && (e = readdir(proc))) {
-		if (!isdigit((unsigned char)e->d_name[0]) || parent_of(e->d_name) != getpid())
+		if (!isdigit((unsigned char)e->d_name[0]) || parent_of(e->d_name) != getpid() ||
+		    is_supervisor(l, (pid_t)atol(e->d_name)))
 			continue;
 		n++;
 		if (signal_number)
@@ -338,7 +370,7 @@ static void forward(struct loop *l, const siginfo_t *info)
 	if (l->running)
 		kill(l->command, number);
 	else
-		each_child(number);
+		each_child(l, number);
 }
 
 /* When the command stopped for a SIGTSTP we saw, too, so do we: the shell waits for us. */
@@ -361,7 +393,7 @@ static int status_of(const siginfo_t *info)
 
 static void note_end(struct loop *l, const siginfo_t *info)
 {
-	if (info->si_pid != l->command && !l->following)
+	if ((info->si_pid != l->command && !l->following) || is_supervisor(l, info->si_pid))
 		return; /* an orphan: reaped, and that is all */
 	if (info->si_pid == l->command)
 		l->running = false;
@@ -394,14 +426,11 @@ static bool reap(struct loop *l)
 	}
 }
 
-static void begin_following(struct loop *l)
+static void begin_following(struct loop *l, unsigned n)
 {
-	unsigned n;
-
 	l->following = true;
 	if (l->job->quiet)
 		return;
-	n = each_child(0);
 	complain("the command ended with 0 and left %u process%s behind: following %s (^C ends %s)",
 		 n, n == 1 ? "" : "es", n == 1 ? "it" : "them", n == 1 ? "it" : "them");
 }
@@ -409,6 +438,8 @@ static void begin_following(struct loop *l)
 /* Is there anything left to wait for?  Called after each reaping. */
 static bool goes_on(struct loop *l, bool children_left)
 {
+	unsigned n;
+
 	if (l->running)
 		return true;
 	if (!children_left)
@@ -417,8 +448,10 @@ static bool goes_on(struct loop *l, bool children_left)
 		return true;
 	if (l->job->status != 0 || l->asked_to_end)
 		return false;
-	begin_following(l);
-	return true;
+	n = each_child(l, 0);
+	if (n || !l->job->seccomp)
+		begin_following(l, n);
+	return true; /* with nobody there but the supervisor, it is about to end */
 }
 
 static void loop_run(struct loop *l)
@@ -454,6 +487,8 @@ bool launch_job_run(struct launch_job *job)
 		l.record.pid = (uint32_t)l.command;
 		write_record(&l);
 		loop_run(&l);
+		if (job->seccomp)
+			seccomp_wait(job->seccomp, DOOR_MS);
 		write_record(&l);
 	} else {
 		waitpid(l.command, NULL, 0);

@@ -49,9 +49,11 @@ static const struct option_row options[] = {
 	 &no_redact},
 	{"fail-on", 0, OPTION_CHOICE, "info|warning|error|critical",
 	 "end with 1 when there is a finding at least that severe", &fail_on},
-	{"door", 0, OPTION_CHOICE, "auto|libc|inject",
-	 "how the library comes into CMD: as it needs (auto), by LD_PRELOAD alone, or only if it "
-	 "is put into the program at its start",
+	{"door", 0, OPTION_CHOICE, "auto|libc|inject|seccomp",
+	 "the way into CMD: as it needs (auto), LD_PRELOAD alone (libc), only if the library is "
+	 "put "
+	 "into the program at its start (inject), or from outside, through the kernel alone "
+	 "(seccomp), for what nothing else can watch: slow, one process, no stacks",
 	 &door},
 	{"quiet", 'q', OPTION_FLAG, NULL, "say nothing unless something is wrong", &quiet},
 	{.name = NULL},
@@ -290,9 +292,19 @@ static int conclude(const struct launch_job *job, const struct verdict *v, const
 	return status;
 }
 
+static bool by_seccomp(void)
+{
+	return !strcmp(door, "seccomp");
+}
+
 /* What --door asks for. False: complained. */
 static bool choose_door(struct verdict *v)
 {
+	if (by_seccomp() && v->target.kind != TARGET_OTHER_ARCH) {
+		v->inject = false;
+		v->sight = SIGHT_FULL;
+		v->sentence[0] = v->remedy[0] = '\0';
+	}
 	if (!strcmp(door, "inject") && !v->inject) {
 		complain("--door inject: %s loads libraries by itself; leave the option out",
 			 v->program);
@@ -334,8 +346,22 @@ static void judge_filters(struct verdict *v, bool *ret_kill)
 		 killed);
 }
 
+/* False: complained. */
+static bool open_seccomp(struct launch_job *job, struct seccomp_door *by)
+{
+	char why[512];
+
+	job->library = NULL;
+	job->seccomp = by;
+	if (!seccomp_start(by, environ, why, sizeof(why)))
+		return true;
+	complain("--door seccomp cannot be opened: %s", why);
+	return false;
+}
+
 static int watch(char **argv, const struct verdict *v, struct launch_library *lib, bool kills)
 {
+	struct seccomp_door by;
 	struct launch_folder folder;
 	struct launch_job job = {.path = v->path,
 				 .argv = argv,
@@ -349,7 +375,8 @@ static int watch(char **argv, const struct verdict *v, struct launch_library *li
 	if (!launch_folder_make(output, argv[0], append, &folder))
 		return LAUNCH_FAILED;
 	set_variables(folder.path, lib->real);
-	if ((!kills && !set_preload(lib, v)) || !launch_job_run(&job)) {
+	if ((by_seccomp() ? !open_seccomp(&job, &by) : !kills && !set_preload(lib, v)) ||
+	    !launch_job_run(&job)) {
 		launch_folder_undo(&folder);
 		return LAUNCH_FAILED;
 	}

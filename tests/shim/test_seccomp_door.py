@@ -1,0 +1,266 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""`shakedown run --door seccomp`: what cannot be patched is watched from outside.  The program must not
+notice but by the time it takes, and findings are those of the other doors, without blame."""
+
+import contextlib
+import hashlib
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+import unittest
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))),
+                                "servers"))
+
+import golang
+import harness
+from harness import (SHAKEDOWN, Server, ServerCase, assert_healthy, assert_primary, free_port,
+                     handshake_bytes, have_program, wait_for)
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+PLAIN = [sys.executable, os.path.join(HERE, "seccomp_server.py"), "{port}"]
+DOOR = [SHAKEDOWN, "run", "-o", "{dir}/server.trace", "--door", "seccomp", "--"]
+LARGE = 8 << 20
+
+NGINX = """daemon off;
+master_process off;
+worker_processes 1;
+pid {dir}/pid;
+error_log {dir}/error.log;
+events { worker_connections 64; }
+http {
+  access_log off;
+  client_body_temp_path {dir}/b; proxy_temp_path {dir}/p; fastcgi_temp_path {dir}/f;
+  uwsgi_temp_path {dir}/u; scgi_temp_path {dir}/s;
+  server {
+    listen 127.0.0.1:{port};
+    root {dir};
+    sendfile on;
+    location /refused { return 401; }
+  }
+}
+"""
+
+HTTP = """
+import http.server, sys
+class Handler(http.server.BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    def do_GET(self):
+        self.send_response(401)
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+    def log_message(self, *args):
+        pass
+http.server.ThreadingHTTPServer(("127.0.0.1", int(sys.argv[1])), Handler).serve_forever()
+"""
+
+
+def behind(cmd, **options):
+    return Server([*DOOR, *cmd], free_port(), shim=False, **options)
+
+
+def users_of(place):
+    """Processes that have that folder on their command line: the command, its children, the supervisor."""
+    found = []
+    for name in os.listdir("/proc"):
+        with contextlib.suppress(OSError):
+            if name.isdigit():
+                with open("/proc/%s/cmdline" % name, "rb") as words:
+                    if place.encode() in words.read():
+                        found.append(int(name))
+    return found
+
+
+def refused(case, server, path="/refused"):
+    with server.client() as client:
+        client.send(handshake_bytes(path))
+        client.recv_head()
+    exchange = assert_primary(server.trace, path, "upgrade-rejected", status=401)
+    finding = exchange["findings"][0]
+    case.assertIsNone(finding["blame"])
+    case.assertEqual(finding["blame_reason"], "the seccomp door takes no stacks")
+    case.assertEqual(server.report()["processes"][0]["doors"], ["seccomp"])
+    return exchange
+
+
+class Bytes(ServerCase):
+    """One plain server, several connections."""
+
+    @classmethod
+    def setUpClass(cls):
+        cls.server = cls.serve([*DOOR, *PLAIN], free_port(), shim=False)
+
+    def exchange(self, what, data, slow=False):
+        """Send all of data while reading; what comes back."""
+        with self.server.client() as client:
+            client.send(what.encode() + b"\n")
+            got = []
+
+            def receive():
+                if slow:
+                    sent.wait(1)  # until the server cannot write any more
+                got.append(client.recv_until_close())
+
+            sent = threading.Event()
+            reader = threading.Thread(target=receive)
+            reader.start()
+            client.send(data)
+            sent.set()
+            client.finish()
+            reader.join()
+        return got[0]
+
+    def assert_same(self, got, data):
+        self.assertEqual(len(got), len(data))
+        self.assertEqual(hashlib.sha1(got).digest(), hashlib.sha1(data).digest())
+
+    def test_large_messages_pass_both_ways_unchanged(self):
+        data = os.urandom(LARGE)
+        self.assert_same(self.exchange("echo", data), data)
+
+    def test_a_client_that_reads_late_gets_everything(self):
+        data = os.urandom(LARGE)
+        self.assert_same(self.exchange("echo", data, slow=True), data)
+
+    def test_several_buffers_in_one_call_are_filled_in_order(self):
+        data = os.urandom(LARGE)
+        self.assert_same(self.exchange("vectors", data), data)
+
+    def test_a_file_is_sent_whole(self):
+        path = os.path.join(self.server.dir, "file")
+        data = os.urandom(LARGE)
+        with open(path, "wb") as out:
+            out.write(data)
+        self.assert_same(self.exchange("file " + path, b""), data)
+
+    def test_the_time_limit_of_a_read_holds(self):
+        with self.server.client() as client:
+            client.send(b"timeout\n")
+            self.assertEqual(client.recv_until_close(), b"timed out")
+
+    def test_a_duplicate_keeps_the_connection_open_and_its_end_closes_it(self):
+        with self.server.client() as client:
+            client.send(b"duplicate\n")
+            self.assertEqual(client.recv_exactly(21), b"through the duplicate")
+            client.send(b"go on\n")
+            self.assertEqual(client.recv_until_close(), b"")
+
+    def test_connections_do_not_wait_for_each_other(self):
+        with self.server.client() as idle, self.server.client() as busy:
+            idle.send(b"echo\n")
+            busy.send(b"echo\nhello")
+            self.assertEqual(busy.recv_exactly(5), b"hello")
+            idle.send(b"later")
+            self.assertEqual(idle.recv_exactly(5), b"later")
+
+
+class Ends(unittest.TestCase):
+    def test_a_signal_interrupts_a_call_that_waits_and_the_status_passes(self):
+        with behind(PLAIN) as server:
+            self.assertEqual(server.terminate(), 7)
+            self.assertIn("asked to end", server.log_text())
+            self.assertIn("us more (measured now)", server.log_text())
+
+    def test_the_end_of_the_process_ends_its_connections(self):
+        with behind(PLAIN) as server, server.client() as other, server.client() as client:
+            other.send(b"echo\nhello")
+            other.recv_exactly(5)
+            client.send(b"leave\n")
+            self.assertEqual(other.recv_until_close(), b"")
+            self.assertEqual(client.recv_until_close(), b"")
+            self.assertEqual(server.process.wait(harness.STOP_TIMEOUT), 5)
+
+    def test_writing_to_nobody_kills_with_sigpipe(self):
+        with behind(PLAIN) as server:
+            with server.client() as client:
+                client.send(b"pipe\ngo\n")
+                client.recv_exactly(1)
+                client.reset()
+            self.assertEqual(server.process.wait(harness.STOP_TIMEOUT), 128 + signal.SIGPIPE)
+
+    def test_nothing_is_left_behind(self):
+        with behind(PLAIN) as server:
+            server.terminate()
+            wait_for(lambda: not users_of(server.dir), "the end of the supervisor")
+
+    def test_a_server_that_outlives_the_command_goes_on_being_served(self):
+        with tempfile.TemporaryDirectory() as place:
+            port = free_port()
+            words = [w.replace("{port}", str(port)).replace("{dir}", place) for w in PLAIN]
+            script = "%s >/dev/null 2>&1 & echo $!; exit 3" % " ".join(words)
+            trace = os.path.join(place, "t")
+            done = subprocess.run([SHAKEDOWN, "run", "-q", "-o", trace, "--door", "seccomp", "--",
+                                   "sh", "-c", script], stdout=subprocess.PIPE, check=False,
+                                  timeout=60, text=True)
+            server = int(done.stdout)
+            self.addCleanup(os.kill, server, signal.SIGKILL)
+            self.assertEqual(done.returncode, 3)
+            wait_for(lambda: harness.is_listening(server, port), "the server")
+            with harness.Client(port) as client:
+                client.send(b"echo\nhello")
+                self.assertEqual(client.recv_exactly(5), b"hello")
+            os.kill(server, signal.SIGTERM)
+            wait_for(lambda: not users_of(place), "the end of the supervisor")
+            self.doCleanups()
+
+    def test_a_second_supervisor_is_refused_and_the_reason_told(self):
+        with tempfile.TemporaryDirectory() as place:
+            done = harness.shakedown("run", "-o", place + "/1", "--door", "seccomp", "--",
+                                     SHAKEDOWN, "run", "-o", place + "/2", "--door", "seccomp",
+                                     "--", "true")
+            self.assertEqual(done.returncode, 125)
+            self.assertIn("another supervisor listens", done.stderr)
+
+
+class Findings(unittest.TestCase):
+    def test_a_refusal_of_pythons_own_server(self):
+        with behind([sys.executable, "-c", HTTP, "{port}"]) as server:
+            refused(self, server)
+
+    def test_a_refusal_and_a_large_file_of_nginx(self):
+        self.assertTrue(have_program("nginx"))
+        with behind(["nginx", "-p", "{dir}", "-c", "{dir}/nginx.conf"],
+                    files={"nginx.conf": NGINX, "large": "0123456789" * 300000}) as server:
+            refused(self, server)
+            with server.client() as client:
+                client.send(harness.request_bytes("/large"))
+                head, body = client.recv_response()
+                self.assertEqual(head.status, 200)
+                self.assertEqual(body, b"0123456789" * 300000)
+
+
+class Go(ServerCase):
+    """The same as through the Go door."""
+
+    @classmethod
+    def setUpClass(cls):
+        app = golang.build("gin", "gin", "debian", "stripped")
+        cls.server = cls.serve([*DOOR, app, "127.0.0.1:{port}"], free_port(), shim=False)
+
+    def test_a_healthy_echo(self):
+        with self.server.client() as client:
+            client.ws_open("/ws")
+            client.echo(os.urandom(60000).hex().encode())
+            client.ws_close()
+        assert_healthy(self.server.trace, "/ws")
+
+    def test_a_refusal_of_gin(self):
+        refused(self, self.server, "/token/ws")
+
+
+class GoPlain(unittest.TestCase):
+    def test_programs_it_starts_and_its_orderly_end(self):
+        app = golang.build("plain", "plain", "debian", "static")
+        with behind([app, "127.0.0.1:{port}"]) as server:
+            with server.client() as client:
+                client.send(harness.request_bytes("/start?times=5"))
+                self.assertEqual(client.recv_response()[1], b".....")
+            self.assertEqual(server.terminate(), 0)
+            self.assertIn("ended in order", server.log_text())
+
+
+if __name__ == "__main__":
+    unittest.main()
