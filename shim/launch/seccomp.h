@@ -22,7 +22,7 @@
 
 struct seccomp_door {
 	pid_t supervisor; /* child of the caller's, to be reaped like any other; 0: none */
-	int done;	  /* reads as ended when the followed process has ended and its trace is whole */
+	int done; /* reads as ended when the followed process has ended and its trace is whole */
 	struct seccomp_shared *shared;
 };
 

@@ -120,8 +120,8 @@ static bool accept_step(struct supervisor *s, struct work *w)
 	own = fcntl(low, F_DUPFD_CLOEXEC, supervisor_base);
 	close(low);
 	tell_address(&w->n, &a, len);
-	fd = supervisor_answer_fd(s, &w->n, own, -1, w->n.row == CALL_accept4 &&
-							     ((int)w->n.arg[3] & SOCK_CLOEXEC));
+	fd = supervisor_answer_fd(s, &w->n, own, -1,
+				  w->n.row == CALL_accept4 && ((int)w->n.arg[3] & SOCK_CLOEXEC));
 	if (fd < 0) {
 		put_aside(own, listener);
 		if (fd != -ENOENT)

@@ -36,7 +36,7 @@ static struct kept {
 	int fd;
 	size_t at, n;
 	uint8_t byte[];
-} *first_kept;
+} * first_kept;
 
 static struct kept **find_kept(int fd)
 {
@@ -290,9 +290,8 @@ static bool write_step(struct supervisor *s, struct work *w)
 
 static bool read_vectors(struct work *w, uint64_t from, uint64_t count)
 {
-	if (count > VECTORS ||
-	    peek(w, from, w->vector, count * sizeof(w->vector[0])) !=
-		    (int64_t)(count * sizeof(w->vector[0])))
+	if (count > VECTORS || peek(w, from, w->vector, count * sizeof(w->vector[0])) !=
+				       (int64_t)(count * sizeof(w->vector[0])))
 		return false;
 	w->vectors = (uint32_t)count;
 	for (uint32_t i = 0; i < count; i++) {

@@ -57,16 +57,16 @@ bool seccomp_await(struct seccomp_shared *s, enum seccomp_state from)
 /* ---- the filter ---- */
 
 static const uint16_t wanted[] = {
-	SYS_read,     SYS_readv,      SYS_recvfrom, SYS_recvmsg,  SYS_recvmmsg, SYS_preadv2,
-	SYS_write,    SYS_writev,     SYS_sendto,   SYS_sendmsg,  SYS_sendmmsg, SYS_pwritev2,
-	SYS_sendfile, SYS_splice,     SYS_accept,   SYS_accept4,  SYS_connect,  SYS_shutdown,
-	SYS_close,    SYS_close_range, SYS_dup,	    SYS_dup2,	  SYS_dup3,	SYS_io_uring_setup,
-	SYS_fork,     SYS_execve,     SYS_execveat,
+	SYS_read,     SYS_readv,       SYS_recvfrom, SYS_recvmsg, SYS_recvmmsg, SYS_preadv2,
+	SYS_write,    SYS_writev,      SYS_sendto,   SYS_sendmsg, SYS_sendmmsg, SYS_pwritev2,
+	SYS_sendfile, SYS_splice,      SYS_accept,   SYS_accept4, SYS_connect,	SYS_shutdown,
+	SYS_close,    SYS_close_range, SYS_dup,	     SYS_dup2,	  SYS_dup3,	SYS_io_uring_setup,
+	SYS_fork,     SYS_execve,      SYS_execveat,
 };
 
-#define LOAD(field) BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, field))
+#define LOAD(field)	      BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, field))
 #define SKIP_UNLESS(value, n) BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, (uint32_t)(value), 0, n)
-#define RETURN(verdict) BPF_STMT(BPF_RET | BPF_K, verdict)
+#define RETURN(verdict)	      BPF_STMT(BPF_RET | BPF_K, verdict)
 
 static size_t build(struct sock_filter *f)
 {
@@ -132,12 +132,14 @@ static void explain(struct seccomp_shared *s, int e)
 
 	switch (e) {
 	case EBUSY:
-		what = "another supervisor listens to the calls of this process already, and the kernel "
+		what = "another supervisor listens to the calls of this process already, and the "
+		       "kernel "
 		       "allows one";
 		break;
 	case EINVAL:
 	case ENOSYS:
-		what = "this kernel is too old, or built without CONFIG_SECCOMP_FILTER; the door needs "
+		what = "this kernel is too old, or built without CONFIG_SECCOMP_FILTER; the door "
+		       "needs "
 		       "Linux 5.14";
 		break;
 	case EPERM:

@@ -15,8 +15,8 @@
 
 enum {
 	MIRRORS = 100000, /* most descriptors of the program that are mirrored */
-	VECTORS = 1024,	   /* most of one call (UIO_MAXIOV) */
-	BUFFER = 1 << 20,  /* bytes moved at once */
+	VECTORS = 1024,	  /* most of one call (UIO_MAXIOV) */
+	BUFFER = 1 << 20, /* bytes moved at once */
 };
 
 /* Shared with the program's process before it executes. */
@@ -30,10 +30,10 @@ struct seccomp_shared {
 	char why[512];
 };
 enum seccomp_state {
-	SECCOMP_WAITS,	   /* for the child */
-	SECCOMP_OFFERED,   /* the child has a filter and a listener */
-	SECCOMP_SERVED,	   /* the supervisor has the listener */
-	SECCOMP_CANNOT,    /* it could not have it */
+	SECCOMP_WAITS,	 /* for the child */
+	SECCOMP_OFFERED, /* the child has a filter and a listener */
+	SECCOMP_SERVED,	 /* the supervisor has the listener */
+	SECCOMP_CANNOT,	 /* it could not have it */
 };
 void seccomp_say(struct seccomp_shared *s, enum seccomp_state state);
 /* Until state is not `from` any more; false after ten seconds. */
@@ -59,12 +59,12 @@ struct notice {
 
 struct work;
 struct supervisor {
-	int listener; /* of notices */
-	int ready;    /* epoll: sockets somebody waits for */
-	int process;  /* pidfd of the followed one, -1 none */
-	int done;	 /* closed when its trace is whole */
-	int32_t pid;  /* the followed one, 0 not yet, -1 not any more */
-	bool killable;	 /* signals do not interrupt what we received */
+	int listener;  /* of notices */
+	int ready;     /* epoll: sockets somebody waits for */
+	int process;   /* pidfd of the followed one, -1 none */
+	int done;      /* closed when its trace is whole */
+	int32_t pid;   /* the followed one, 0 not yet, -1 not any more */
+	bool killable; /* signals do not interrupt what we received */
 	struct work **wait;
 	uint32_t waits, room, next;
 	char *const *environ;
@@ -115,10 +115,10 @@ struct work {
 	struct notice n;
 	struct call call; /* as the engine sees it, entered when `entered` */
 	bool (*step)(struct supervisor *s, struct work *w); /* false: it has to wait */
-	uint32_t events;  /* for what */
-	int fd;		  /* the socket: mirror, or own while it waits */
-	int own;	  /* -1 until it waits */
-	int source;	  /* of sendfile, -1 */
+	uint32_t events;				    /* for what */
+	int fd;	    /* the socket: mirror, or own while it waits */
+	int own;    /* -1 until it waits */
+	int source; /* of sendfile, -1 */
 	int flags;
 	bool entered, blocks, silent;
 	uint64_t len, done;

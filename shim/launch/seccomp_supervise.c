@@ -323,10 +323,12 @@ static bool take_listener(struct supervisor *s, struct seccomp_shared *shared)
 	s->listener = child < 0 ? -1 : supervisor_take(child, shared->listener);
 	if (s->listener < 0) {
 		shared->error = errno;
-		snprintf(shared->why, sizeof(shared->why),
-			 "the supervisor may not take a descriptor of the program (pidfd_getfd: %s): "
-			 "tracing is forbidden here, by Yama, by a container or by the kernel's age",
-			 strerror(errno));
+		snprintf(
+			shared->why, sizeof(shared->why),
+			"the supervisor may not take a descriptor of the program (pidfd_getfd: "
+			"%s): "
+			"tracing is forbidden here, by Yama, by a container or by the kernel's age",
+			strerror(errno));
 		return false;
 	}
 	close(child);

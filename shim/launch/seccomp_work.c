@@ -25,7 +25,8 @@
 enum {
 	LOOK_MS = 20,
 	LOOKS = 64, /* at a time */
-	RESTART = 512, /* ERESTARTSYS: the kernel restarts the call or makes it EINTR, as sigaction says */
+	RESTART =
+		512, /* ERESTARTSYS: the kernel restarts the call or makes it EINTR, as sigaction says */
 	OWED = 64,
 };
 
@@ -110,7 +111,9 @@ static void end(struct supervisor *s, struct work *w)
 			break;
 		}
 	}
-	close(w->own); /* leaves the epoll set with it */
+	/* The file lives on in the program: closing ours would not take it out of the set. */
+	(void)epoll_ctl(s->ready, EPOLL_CTL_DEL, w->own, NULL);
+	close(w->own);
 	if (w->source >= 0)
 		close(w->source);
 	free(w);

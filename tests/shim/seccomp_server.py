@@ -5,6 +5,7 @@
 #
 # usage: seccomp_server.py PORT
 
+import contextlib
 import os
 import signal
 import socket
@@ -61,10 +62,10 @@ def file(conn, path):
 
 
 def pipe(conn):
-    signal.signal(signal.SIGPIPE, signal.SIG_DFL)
     line(conn)
     while True:
-        conn.send(b"x" * 65536)
+        with contextlib.suppress(ConnectionResetError):
+            conn.send(b"x" * 65536)
 
 
 def leave(conn):
@@ -84,6 +85,7 @@ def ended(number, frame):
 
 
 signal.signal(signal.SIGTERM, ended)
+signal.signal(signal.SIGPIPE, signal.SIG_DFL)
 listener = socket.create_server(("127.0.0.1", int(sys.argv[1])))
 while True:
     accepted = listener.accept()[0]
