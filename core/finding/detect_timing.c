@@ -512,6 +512,8 @@ void rule_CLOSE_WAIT_HELD(struct detect *d)
 {
 	const struct connection *c = d->c;
 	const struct exchange *x = c->exchanges ? &c->exchange[c->exchanges - 1] : NULL;
+	/* Who took the connection over has to close it. */
+	uint32_t taken = x ? model_witness_next(x, WITNESS_HIJACK, 0) : MODEL_NONE;
 	bool closed = c->ev_close != MODEL_NONE;
 	uint64_t from, until = d->p->t_end;
 	struct finding *f;
@@ -526,8 +528,8 @@ void rule_CLOSE_WAIT_HELD(struct detect *d)
 		return;
 	f = detect_raise(d, FINDING_CLOSE_WAIT_HELD);
 	finding_evidence(f, d->ev_peer, DIR_RX, c->rx_end, 0);
-	finding_blame(f, d->ev_peer);
-	if (!c->event[d->ev_peer].stack)
+	finding_blame(f, c->event[d->ev_peer].stack ? d->ev_peer : taken);
+	if (!c->event[d->ev_peer].stack && taken == MODEL_NONE)
 		finding_blame_nobody(f, "closing is what did not happen");
 	if (x && x->attempt && x->t_head)
 		finding_severity(f, SEVERITY_ERROR,

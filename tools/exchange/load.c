@@ -16,6 +16,7 @@
 #include <unistd.h>
 
 #include "tools/exchange/arena.h"
+#include "tools/exchange/kernel.h"
 #include "tools/exchange/launcher.h"
 #include "tools/exchange/load.h"
 
@@ -204,6 +205,9 @@ static void image_freeze(struct image *img)
 
 		copy_range(copy, img, h.data_off + i * h.half_size, used);
 	}
+	if (h.connections_off + TRACE_CONNECTIONS * sizeof(struct trace_connection) <= img->len)
+		kernel_mark_left((struct trace_connection *)(copy + h.connections_off),
+				 TRACE_CONNECTIONS, h.netns, now_ns());
 	munmap((void *)(uintptr_t)img->file, img->len);
 	img->file = copy;
 	img->header = (const void *)copy;

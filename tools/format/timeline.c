@@ -214,7 +214,8 @@ static void write_event(struct timeline *t, const struct event *e, const struct 
 		fputc('\n', t->p->out);
 		return;
 	}
-	call = format_call_name(t->rc->img->header, e->call);
+	/* What no record says was learned from the kernel, or follows from the end of the process. */
+	call = e->record ? format_call_name(t->rc->img->header, e->call) : (struct span){NULL, 0};
 	format_escaped(t->p->out, call, 24);
 	fprintf(t->p->out, "%*s", call.n < 12 ? 12 - (int)call.n : 1, "");
 	if (e->kind == EVENT_DATA)
