@@ -33,7 +33,15 @@ static const struct {
 };
 _Static_assert(CORE_ARRAY_LEN(rows) <= GO_WITNESSES, "one stub each");
 
-static int32_t number32(const uint8_t *p)
+static int64_t number8(const uint8_t *p)
+{
+	int8_t v;
+
+	memcpy(&v, p, sizeof(v));
+	return v;
+}
+
+static int64_t number32(const uint8_t *p)
 {
 	int32_t v;
 
@@ -51,12 +59,12 @@ static uint32_t read_small(const uint8_t *p, uint64_t at, struct go_witness *w)
 	w->below = 0;
 	if (p[4] == 0x76) {
 		w->enter = at + 6;
-		w->more = w->enter + (uint64_t)(int64_t)(int8_t)p[5];
+		w->more = w->enter + (uint64_t)number8(p + 5);
 		return 6;
 	}
 	if (p[4] == 0x0f && p[5] == 0x86) {
 		w->enter = at + 10;
-		w->more = w->enter + (uint64_t)(int64_t)number32(p + 6);
+		w->more = w->enter + (uint64_t)number32(p + 6);
 		return 10;
 	}
 	return 0;
@@ -70,7 +78,7 @@ static uint32_t read_large(const uint8_t *p, uint64_t at, struct go_witness *w)
 	uint32_t n = 0;
 
 	if (!memcmp(p, near, sizeof(near))) {
-		w->below = (int8_t)p[4];
+		w->below = number8(p + 4);
 		n = 5;
 	} else if (!memcmp(p, far, sizeof(far))) {
 		w->below = number32(p + 4);

@@ -12,6 +12,7 @@ import harness
 import programs
 from harness import LIB
 
+PRIVATE_LIMIT = 8 * 1024  # bytes of a private stack of 16 KiB; a signal's frame may need the rest
 FRAME_LIMIT = 512  # bytes of one function
 STACK_LIMIT = 1024  # bytes of the deepest chain of calls below an exported function
 
@@ -207,6 +208,14 @@ class Stack(unittest.TestCase):
         self.assertIn("engine_enter", {callee for callee, _ in self.calls["static_enter"]})
         self.assertLessEqual(size + BELOW_A_SITE, SITE_LIMIT, " > ".join(
             "%s(%d)" % (n, self.frame(n)) for n in chain))
+
+    def test_what_runs_on_a_private_stack_of_the_go_door_fits_it_with_room_for_a_signal(self):
+        for name, calls in (("go_pre_registers", "go_enter"), ("go_post_0", "go_exit"),
+                            ("witness", "go_witnessed")):
+            self.assertIn(calls, {callee for callee, _ in self.calls[name]})
+            size, chain = self.deepest(name)
+            self.assertLessEqual(size, PRIVATE_LIMIT, " > ".join(
+                "%s(%d)" % (n, self.frame(n)) for n in chain))
 
 
 if __name__ == "__main__":
