@@ -129,8 +129,8 @@ static bool is_noted(struct owner *o, unsigned id)
 	return n < NOTED || !(n & (n - 1));
 }
 
-static __attribute__((noinline)) void write(struct conn *c, unsigned id,
-					    const struct call_place *place, const uint64_t arg[2])
+static __attribute__((noinline)) void note(struct conn *c, unsigned id,
+					   const struct call_place *place, const uint64_t arg[2])
 {
 	uint64_t now = clock_now(), stack = stack_take(place, now);
 	struct trace_witness *r;
@@ -169,6 +169,6 @@ void engine_witness(unsigned id, const struct call_place *place, const uint64_t 
 		return;
 	}
 	if (c->id == conn && c->witnessed)
-		write(c, id, place, arg);
+		note(c, id, place, arg);
 	conn_unlock(c);
 }
