@@ -141,10 +141,13 @@ void phase_end(struct phase_machine *m, enum dir dir, enum phase_end how, phase_
  * final answer to the only waiting request.  When that is so the machine stands where phase_feed would
  * have left it and true is returned; nothing is told to anybody.  False: feed the bytes, all of them.
  *   p, n     not empty; of an answer the first run of bytes, which must hold the whole head
- *   moved    bytes of the answer's call in all; those behind n are not looked at */
-bool phase_plain_request(struct phase_machine *m, enum dir dir, const uint8_t *p, size_t n);
+ *   moved    bytes of the answer's call in all; those behind n are not looked at
+ *   known    what http_head_feed makes of the head that p begins with, from somebody who knows it
+ *	      already; NULL: it is read */
+bool phase_plain_request(struct phase_machine *m, enum dir dir, const uint8_t *p, size_t n,
+			 const struct http_head *known);
 bool phase_plain_answer(struct phase_machine *m, enum dir dir, const uint8_t *p, size_t n,
-			uint64_t moved);
+			uint64_t moved, const struct http_head *known);
 
 static inline enum phase phase_now(const struct phase_machine *m)
 {

@@ -17,22 +17,26 @@ static bool is_calm(const struct phase_machine *m, const uint8_t *p)
 	       (m->req_step == REQ_SNIFF && !m->held && *p != 'P' && http_is_token(*p));
 }
 
-static bool is_whole_head(struct http_head *h, enum http_kind kind, const uint8_t *p, size_t n,
-			  size_t *ret_used)
+static inline bool is_whole_head(struct http_head *h, enum http_kind kind, const uint8_t *p,
+				 size_t n, const struct http_head *known)
 {
+	if (known) {
+		*h = *known;
+		return true;
+	}
 	http_head_init(h, kind);
-	*ret_used = http_head_feed(h, p, n, NULL, NULL);
+	(void)http_head_feed(h, p, n, NULL, NULL);
 	return h->state == HTTP_DONE;
 }
 
-bool phase_plain_request(struct phase_machine *m, enum dir dir, const uint8_t *p, size_t n)
+bool phase_plain_request(struct phase_machine *m, enum dir dir, const uint8_t *p, size_t n,
+			 const struct http_head *known)
 {
 	struct http_head *h = &m->request;
 	uint64_t len;
-	size_t used;
 
 	if (dir != request_dir(m) || m->asked != m->answered || !is_calm(m, p) ||
-	    !http_is_token(*p) || !is_whole_head(h, HTTP_REQUEST, p, n, &used) || used != n)
+	    !http_is_token(*p) || !is_whole_head(h, HTTP_REQUEST, p, n, known) || h->len != n)
 		return false;
 	if (h->version == 0x09 || h->method == HTTP_CONNECT || http_head_is_attempt(h) ||
 	    http_request_body(h, &len))
@@ -45,15 +49,14 @@ bool phase_plain_request(struct phase_machine *m, enum dir dir, const uint8_t *p
 }
 
 bool phase_plain_answer(struct phase_machine *m, enum dir dir, const uint8_t *p, size_t n,
-			uint64_t moved)
+			uint64_t moved, const struct http_head *known)
 {
 	uint8_t kind = m->pending[m->answered % PHASE_PENDING];
 	uint64_t len = 0;
-	size_t used;
 
 	if (dir != answer_dir(m) || m->asked - m->answered != 1 || m->req_step != REQ_IDLE ||
 	    !is_calm(m, p) || kind == HTTP_CONNECT || (kind & ~KIND_METHOD) || *p != 'H' ||
-	    !is_whole_head(&m->response, HTTP_RESPONSE, p, n, &used) || m->response.status < 200)
+	    !is_whole_head(&m->response, HTTP_RESPONSE, p, n, known) || m->response.status < 200)
 		return false;
 	switch (http_response_body(&m->response, (enum http_method)kind, &len)) {
 	case HTTP_BODY_NONE:
@@ -62,7 +65,7 @@ bool phase_plain_answer(struct phase_machine *m, enum dir dir, const uint8_t *p,
 	default:
 		return false;
 	}
-	if (moved - used != len)
+	if (moved - m->response.len != len)
 		return false;
 	m->off[dir] += moved;
 	m->answered++;

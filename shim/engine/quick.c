@@ -10,6 +10,7 @@
 #include "shim/engine/quick.h"
 #include "shim/engine/clock.h"
 #include "shim/engine/counts.h"
+#include "shim/engine/memo.h"
 #include "shim/engine/observe.h"
 #include "shim/engine/record.h"
 #include "shim/engine/recorder.h"
@@ -159,7 +160,8 @@ static struct span first_run(const struct call *call, uint64_t moved)
 	return (struct span){NULL, 0};
 }
 
-static void count_request(struct conn *c, const struct call *call, enum dir dir, struct span head)
+static void count_request(struct conn *c, const struct call *call, enum dir dir, struct span head,
+			  uint16_t route)
 {
 	enum http_method method = (enum http_method)c->machine.request.method;
 
@@ -167,7 +169,9 @@ static void count_request(struct conn *c, const struct call *call, enum dir dir,
 	c->start[DIR_RX] = c->machine.off[DIR_RX];
 	c->start[DIR_TX] = c->machine.off[DIR_TX];
 	c->head_off = c->start[dir] -= head.n;
-	if (!counts_is(c->route, method, head.p, head.n))
+	if (route != COUNTS_NONE)
+		c->route = route;
+	else if (!counts_is(c->route, method, head.p, head.n))
 		c->route = counts_route(method, head.p, head.n);
 	if (recorder_header)
 		__atomic_fetch_add(&recorder_header->exchanges, 1, __ATOMIC_RELAXED);
@@ -186,20 +190,30 @@ static void count_answer(struct conn *c, const struct call *call, enum dir dir)
 
 bool quick_plain(struct conn *c, const struct call *call, enum dir dir, uint64_t moved)
 {
-	bool counting = c->bits & CONN_COUNTING;
+	enum http_kind kind = c->bits & CONN_COUNTING ? HTTP_RESPONSE : HTTP_REQUEST;
+	struct memo known;
 	struct span s;
+	bool met;
 
 	if ((c->bits & ~PLAIN) || c->heads || c->missed[dir] || engine.config.all)
 		return false;
 	s = first_run(call, moved);
-	if (!s.n)
+	if (!s.n || (kind == HTTP_REQUEST && s.n != moved))
 		return false;
-	if (!counting && s.n == moved && phase_plain_request(&c->machine, dir, s.p, s.n))
-		count_request(c, call, dir, s);
-	else if (counting && phase_plain_answer(&c->machine, dir, s.p, s.n, moved))
+	met = memo_find(kind, s.p, s.n, moved, &known);
+	if (kind == HTTP_REQUEST) {
+		if (!phase_plain_request(&c->machine, dir, s.p, s.n, met ? &known.head : NULL))
+			return false;
+		count_request(c, call, dir, s, met ? known.route : COUNTS_NONE);
+	} else {
+		if (!phase_plain_answer(&c->machine, dir, s.p, s.n, moved,
+					met ? &known.head : NULL))
+			return false;
 		count_answer(c, call, dir);
-	else
-		return false;
+	}
+	if (!met)
+		memo_keep(kind, s.p, kind == HTTP_REQUEST ? s.n : c->machine.response.len, moved,
+			  kind == HTTP_REQUEST ? c->route : COUNTS_NONE);
 	conn_moved(c, 0);
 	return true;
 }

@@ -7,6 +7,7 @@
 #include "shim/engine/recorder.h"
 #include "shim/engine/clock.h"
 #include "shim/engine/line.h"
+#include "shim/engine/memo.h"
 #include "shim/engine/state.h"
 #include "shim/engine/sys.h"
 
@@ -420,6 +421,7 @@ static struct trace_header *create(void *at)
 	rec.lap[0] = rec.lap[1] = rec.ready[0] = rec.ready[1] = 0;
 	rec.extending = 0;
 	rec.runway = RUNWAY;
+	memo_forget(); /* whose routes are those of another file */
 	h->coverage = rec.state;
 	h->coverage_reasons = rec.reasons;
 	write_note(h);

@@ -70,8 +70,8 @@ static void play(const struct talk *t, enum role role)
 		if (!n)
 			continue;
 		phase_feed(&slow, dir, p, n, NULL, NULL);
-		taken = request ? phase_plain_request(&fast, dir, p, n)
-				: phase_plain_answer(&fast, dir, p, n, n);
+		taken = request ? phase_plain_request(&fast, dir, p, n, NULL)
+				: phase_plain_answer(&fast, dir, p, n, n, NULL);
 		if (taken != (t->turn[i][0] == '+'))
 			fail_msg("%s, turn %u: %s", t->name, i, taken ? "taken" : "declined");
 		if (!taken)
@@ -96,10 +96,10 @@ static void a_body_behind_the_first_run_is_only_counted(void **state)
 	size_t n = sizeof(head) - 1;
 
 	phase_init(&m, ROLE_SERVER);
-	assert_true(phase_plain_request(&m, DIR_RX, (const uint8_t *)GET, sizeof(GET) - 1));
-	assert_false(phase_plain_answer(&m, DIR_TX, (const uint8_t *)head, n, n + 999));
-	assert_false(phase_plain_answer(&m, DIR_TX, (const uint8_t *)head, n, n + 1001));
-	assert_true(phase_plain_answer(&m, DIR_TX, (const uint8_t *)head, n, n + 1000));
+	assert_true(phase_plain_request(&m, DIR_RX, (const uint8_t *)GET, sizeof(GET) - 1, NULL));
+	assert_false(phase_plain_answer(&m, DIR_TX, (const uint8_t *)head, n, n + 999, NULL));
+	assert_false(phase_plain_answer(&m, DIR_TX, (const uint8_t *)head, n, n + 1001, NULL));
+	assert_true(phase_plain_answer(&m, DIR_TX, (const uint8_t *)head, n, n + 1000, NULL));
 	assert_int_equal(phase_now(&m), PHASE_IDLE);
 	assert_int_equal(m.off[DIR_TX], n + 1000);
 }
@@ -109,10 +109,10 @@ static void a_stream_the_wrong_way_round_is_declined(void **state)
 	struct phase_machine m;
 
 	phase_init(&m, ROLE_SERVER);
-	assert_false(phase_plain_request(&m, DIR_TX, (const uint8_t *)GET, sizeof(GET) - 1));
-	assert_true(phase_plain_request(&m, DIR_RX, (const uint8_t *)GET, sizeof(GET) - 1));
+	assert_false(phase_plain_request(&m, DIR_TX, (const uint8_t *)GET, sizeof(GET) - 1, NULL));
+	assert_true(phase_plain_request(&m, DIR_RX, (const uint8_t *)GET, sizeof(GET) - 1, NULL));
 	assert_false(phase_plain_answer(&m, DIR_RX, (const uint8_t *)OK, sizeof(OK) - 1,
-					sizeof(OK) - 1));
+					sizeof(OK) - 1, NULL));
 }
 
 int main(void)
