@@ -19,21 +19,21 @@ static_stubs:
 	.cfi_undefined rip
 	.set	number, 0
 	.rept	STATIC_SITES
-	.set	start, .
 	leaq	-STATIC_RED_ZONE(%rsp), %rsp
 	pushq	$number
 	jmp	site
-	.fill	start + STATIC_STUB_PLAIN - ., 1, 0xcc
+	.p2align 4, 0xcc /* STATIC_STUB_PLAIN */
 	syscall
 	jmp	*static_backs + number * 16(%rip)
-	.fill	start + STATIC_STUB_COMPARE - ., 1, 0xcc
+	.p2align 3, 0xcc /* STATIC_STUB_COMPARE */
 	syscall
 	cmpq	static_backs + number * 16 + 8(%rip), %rax
 	jmp	*static_backs + number * 16(%rip)
-	.fill	start + STATIC_STUB_SIZE - ., 1, 0xcc
+	.p2align 4, 0xcc
 	.set	number, number + 1
 	.endr
 	.cfi_endproc
+	.org	static_stubs + STATIC_SITES * STATIC_STUB_SIZE
 	.size	static_stubs, . - static_stubs
 
 #define FRAME 144
