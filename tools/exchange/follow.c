@@ -240,8 +240,9 @@ static bool spoke_first(const struct follow *f)
 	       m->off[answer] == 0 && m->phase == PHASE_BEFORE_RESPONSE;
 }
 
-/* Bytes up to off were not recorded. True when it was understood. */
-static bool pass_hole(struct follow *f, enum dir dir, uint64_t off)
+/* Bytes up to off were not recorded. True when it was understood.
+ *   told   a record says when they moved, though not what they were */
+static bool pass_hole(struct follow *f, enum dir dir, uint64_t off, bool told)
 {
 	struct phase_machine *m = &f->m;
 
@@ -255,7 +256,7 @@ static bool pass_hole(struct follow *f, enum dir dir, uint64_t off)
 		f->jumped = false;
 		return true;
 	}
-	if (dir != f->ask && spoke_first(f)) {
+	if (dir != f->ask && !told && spoke_first(f)) {
 		f->c->spoke_first = off;
 		m->off[dir] = off;
 		return true;
@@ -275,12 +276,12 @@ static bool feed_data(struct follow *f, const struct event *e)
 
 		if (off < f->m.off[dir])
 			return false;
-		if (off > f->m.off[dir] && !pass_hole(f, dir, off))
+		if (off > f->m.off[dir] && !pass_hole(f, dir, off, false))
 			return false;
 		phase_feed(&f->m, dir, s->bytes, s->len, sink, f);
 	}
 	if (end > f->m.off[dir])
-		return pass_hole(f, dir, end);
+		return pass_hole(f, dir, end, true);
 	return end == f->m.off[dir];
 }
 

@@ -82,8 +82,9 @@ json_t *object_event(const struct trace_header *h, const struct event *e)
 		o, "kind",
 		object_text(e->kind < CORE_ARRAY_LEN(kinds) ? kinds[e->kind] : "unknown"));
 	json_object_set_new(o, "call",
-			    e->kind == EVENT_WITNESS ? json_string("")
-						     : object_bytes(format_call_name(h, e->call)));
+			    e->kind == EVENT_WITNESS || !e->record
+				    ? json_string("")
+				    : object_bytes(format_call_name(h, e->call)));
 	json_object_set_new(o, "direction", json_string(e->dir == DIR_TX ? "sent" : "read"));
 	json_object_set_new(o, "tid", json_integer(e->tid));
 	if (e->kind == EVENT_DATA || e->kind == EVENT_TEXT)
