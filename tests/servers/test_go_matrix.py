@@ -9,7 +9,7 @@ import unittest
 
 import golang
 from harness import (Server, ServerCase, assert_healthy, assert_primary, free_port,
-                     handshake_bytes, wait_for)
+                     handshake_bytes, request_bytes, wait_for)
 
 CONNECTIONS = 1000
 STARTS = 40
@@ -29,11 +29,10 @@ class MatrixCase:
 
     def test_an_upgrade_is_seen_from_head_to_close(self):
         with self.server.client() as client:
-            client.ws_open("/ws?one")
+            client.ws_open("/ws/one")
             client.echo(b"over")
             client.ws_close()
-            client.finish()
-        assert_healthy(self.server.trace, "/ws?one")
+        assert_healthy(self.server.trace, "/ws/one")
 
     def test_a_refusal_names_the_function_that_refused(self):
         with self.server.client() as client:
@@ -48,7 +47,7 @@ class MatrixCase:
         try:
             for _ in range(CONNECTIONS):
                 clients.append(self.server.client())
-                clients[-1].ws_open("/ws?many")
+                clients[-1].ws_open("/ws/many")
             for client in clients:
                 client.echo(b"all of us")
         finally:
@@ -58,21 +57,20 @@ class MatrixCase:
 
     def test_programs_can_be_started_in_a_loop(self):
         with self.server.client() as client:
-            client.request("/start?times=%d" % STARTS)
+            client.send(request_bytes("/start?times=%d" % STARTS))
             self.assertEqual(client.recv_response()[1], b"." * STARTS)
         # What the children did to their copies of the descriptors is not our connections' business.
         with self.server.client() as client:
-            client.ws_open("/ws?later")
+            client.ws_open("/ws/later")
             client.echo(b"still here")
             client.ws_close()
-            client.finish()
-        assert_healthy(self.server.trace, "/ws?later")
+        assert_healthy(self.server.trace, "/ws/later")
 
     def test_sigterm_ends_it_in_order_with_its_profiles_written(self):
         with Server([self.app, "127.0.0.1:{port}"], free_port(), shim=golang.door(self.shape),
                     env={"GOGC": "1", "PROFILE": "{dir}/cpu", "TRACE": "{dir}/trace"}) as server:
             with server.client() as client:
-                client.ws_open("/ws?ended")
+                client.ws_open("/ws/ended")
                 client.echo(b"over")
                 client.ws_close()
             self.assertEqual(server.terminate(), 0, server.log_text())
@@ -86,7 +84,7 @@ class MatrixCase:
         with Server([self.app, "127.0.0.1:{port}"], free_port(),
                     shim=golang.door(self.shape)) as server:
             with server.client() as client:
-                client.request("/crash")
+                client.send(request_bytes("/crash"))
                 wait_for(lambda: not server.is_running(), "the end of the server")
             self.assertEqual(server.returncode, 2)
             self.assertIn("panic: a goroutine that panics", server.log_text())

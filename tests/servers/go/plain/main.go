@@ -110,7 +110,7 @@ func main() {
 	defer record("PROFILE", pprof.StartCPUProfile, pprof.StopCPUProfile)()
 	defer record("TRACE", trace.Start, trace.Stop)()
 	http.HandleFunc("/ping", func(w http.ResponseWriter, r *http.Request) { io.WriteString(w, "pong") })
-	http.HandleFunc("/ws", echo)
+	http.HandleFunc("/ws/", echo)
 	http.HandleFunc("/refused/ws", refuse)
 	http.HandleFunc("/start", start)
 	http.HandleFunc("/crash", crash)
