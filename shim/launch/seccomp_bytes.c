@@ -23,7 +23,7 @@
 
 enum {
 	MOST = 0x7ffff000, /* of one call: MAX_RW_COUNT */
-	READ_FLAGS = MSG_DONTWAIT | MSG_NOSIGNAL | MSG_CMSG_CLOEXEC,
+	READ_FLAGS = MSG_DONTWAIT | MSG_NOSIGNAL | MSG_CMSG_CLOEXEC | MSG_WAITALL,
 	WRITE_FLAGS = MSG_DONTWAIT | MSG_NOSIGNAL | MSG_MORE | MSG_EOR,
 };
 
@@ -219,7 +219,7 @@ static bool read_step(struct supervisor *s, struct work *w)
 			enter(w, want);
 			got = recv(w->fd, buffer, want, MSG_DONTWAIT);
 			got = got < 0 ? -errno : got;
-			if (got == -EAGAIN && w->blocks && !w->done)
+			if (got == -EAGAIN && w->blocks && (!w->done || w->whole))
 				return false;
 			leave(w, want, got);
 		}
@@ -232,7 +232,7 @@ static bool read_step(struct supervisor *s, struct work *w)
 		w->done += (uint64_t)put;
 		if (put < got)
 			return finish_read(s, w, w->done ? (int64_t)w->done : -EFAULT, (size_t)put);
-		if (w->done == w->len || (!old && (size_t)got < want) || !s->killable)
+		if (w->done == w->len || (!w->whole && !old && (size_t)got < want) || !s->killable)
 			return finish_read(s, w, (int64_t)w->done, (size_t)got);
 	}
 }
@@ -405,5 +405,6 @@ void bytes_start(struct supervisor *s, const struct notice *n)
 		return supervisor_pass(s, n);
 	w.silent = w.flags & MSG_NOSIGNAL;
 	w.blocks = work_blocks(fd, w.flags);
+	w.whole = w.blocks && (w.flags & MSG_WAITALL) && w.step == read_step;
 	work_start(s, &w);
 }

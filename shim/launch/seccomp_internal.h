@@ -121,6 +121,7 @@ struct work {
 	int source; /* of sendfile, -1 */
 	int flags;
 	bool entered, blocks, silent;
+	bool whole; /* MSG_WAITALL, and it blocks */
 	uint64_t len, done;
 	uint64_t source_off;
 	uint64_t deadline; /* CLOCK_MONOTONIC ms, 0 none */

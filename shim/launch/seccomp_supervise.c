@@ -33,7 +33,6 @@
 enum {
 	SYNC_WAKE_UP = 1,
 	LOOK_MS = 20, /* between two looks after those that wait */
-	EVENTS = 64,
 };
 
 int supervisor_base;
@@ -245,12 +244,11 @@ static void process_ended(struct supervisor *s)
 
 static void sockets_ready(struct supervisor *s)
 {
-	struct epoll_event e[EVENTS];
-	int n = epoll_wait(s->ready, e, EVENTS, 0);
+	struct epoll_event e;
 
 	/* One at a time: what one does may end another that waits. */
-	if (n > 0)
-		work_ready(s, e[0].data.ptr);
+	if (epoll_wait(s->ready, &e, 1, 0) > 0)
+		work_ready(s, e.data.ptr);
 }
 
 static void serve(struct supervisor *s)

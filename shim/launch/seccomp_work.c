@@ -123,7 +123,7 @@ static bool begin(struct supervisor *s, const struct work *now)
 {
 	size_t size = offsetof(struct work, vector) + now->vectors * sizeof(now->vector[0]);
 	struct work *w = make_room(s) ? malloc(size) : NULL;
-	struct epoll_event e = {.events = now->events, .data.ptr = w};
+	struct epoll_event e = {.events = now->events | EPOLLET, .data.ptr = w};
 
 	if (!w)
 		return false;

@@ -36,6 +36,11 @@ def vectors(conn):
             conn.sendall(whole[sent:])
 
 
+def whole(conn):
+    """As many bytes as were asked for, however they come."""
+    conn.sendall(conn.recv(12, socket.MSG_WAITALL))
+
+
 def timeout(conn):
     conn.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, struct.pack("ll", 0, 200000))
     try:
@@ -74,7 +79,7 @@ def leave(conn):
 
 def serve(conn):
     what, *words = line(conn)
-    {"echo": echo, "vectors": vectors, "timeout": timeout, "duplicate": duplicate, "file": file,
+    {"echo": echo, "vectors": vectors, "whole": whole, "timeout": timeout, "duplicate": duplicate, "file": file,
      "pipe": pipe, "leave": leave}[what](conn, *words)
     conn.close()
 

@@ -74,6 +74,17 @@ def users_of(place):
     return found
 
 
+def unread(server, client):
+    """Bytes of this client that wait in the server's socket."""
+    with open("/proc/net/tcp", encoding="ascii") as lines:
+        for row in list(lines)[1:]:
+            f = row.split()
+            if (int(f[1].rpartition(":")[2], 16), int(f[2].rpartition(":")[2], 16)) == (
+                    server.port, client.port):
+                return int(f[4].rpartition(":")[2], 16)
+    raise AssertionError("no such connection")
+
+
 def refused(case, server, path="/refused"):
     with server.client() as client:
         client.send(handshake_bytes(path))
@@ -140,6 +151,13 @@ class Bytes(ServerCase):
         with self.server.client() as client:
             client.send(b"timeout\n")
             self.assertEqual(client.recv_until_close(), b"timed out")
+
+    def test_a_read_that_asks_for_all_bytes_gets_them(self):
+        with self.server.client() as client:
+            client.send(b"whole\nhello ")
+            wait_for(lambda: not unread(self.server, client), "the first half to be read")
+            client.send(b"world.")
+            self.assertEqual(client.recv_until_close(), b"hello world.")
 
     def test_a_duplicate_keeps_the_connection_open_and_its_end_closes_it(self):
         with self.server.client() as client:

@@ -98,6 +98,11 @@ static const char text[] =
 
 /* ---- before ---- */
 
+static bool by_seccomp(void)
+{
+	return !strcmp(door, "seccomp");
+}
+
 static void say_verdict(const struct verdict *v)
 {
 	if (v->sentence[0])
@@ -235,7 +240,9 @@ static void say_no_trace(const struct launch_job *job, const struct verdict *v)
 	if (v->sight != SIGHT_BLIND && job->injected != INJECT_FAILED &&
 	    (job->loaded || job->load_unknown) && say_unwritable(job->folder))
 		return;
-	if (v->sight == SIGHT_BLIND || (job->inject && job->injected == INJECT_FAILED))
+	if (by_seccomp() && v->sight == SIGHT_FULL)
+		complain("blind: no process accepted a connection or opened one over a network");
+	else if (v->sight == SIGHT_BLIND || (job->inject && job->injected == INJECT_FAILED))
 		complain("blind: nothing was seen of %s, see above", v->program);
 	else if (job->loaded)
 		complain("blind: no socket call was seen (the library was loaded, but no process "
@@ -290,11 +297,6 @@ static int conclude(const struct launch_job *job, const struct verdict *v, const
 		return LAUNCH_FAILED;
 	}
 	return status;
-}
-
-static bool by_seccomp(void)
-{
-	return !strcmp(door, "seccomp");
 }
 
 /* What --door asks for. False: complained. */
