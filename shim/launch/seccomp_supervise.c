@@ -153,6 +153,7 @@ static void consider(struct supervisor *s, const struct notice *n)
 static void forking(struct supervisor *s, const struct notice *n)
 {
 	supervisor_show(n, CALL_fork, n->arg, 0);
+	engine_partial(-1, TRACE_REASON_OTHERS); /* the child has our connections, too */
 	supervisor_pass(s, n);
 }
 

@@ -45,7 +45,7 @@ http {
 """
 
 HTTP = """
-import http.server, sys
+import http.server, socketserver, sys
 class Handler(http.server.BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     def do_GET(self):
@@ -54,7 +54,9 @@ class Handler(http.server.BaseHTTPRequestHandler):
         self.end_headers()
     def log_message(self, *args):
         pass
-http.server.ThreadingHTTPServer(("127.0.0.1", int(sys.argv[1])), Handler).serve_forever()
+class Server(getattr(socketserver, sys.argv[2] + "MixIn"), http.server.HTTPServer):
+    pass
+Server(("127.0.0.1", int(sys.argv[1])), Handler).serve_forever()
 """
 
 
@@ -234,8 +236,20 @@ class Ends(unittest.TestCase):
 
 
 class Findings(unittest.TestCase):
+    def test_what_a_forked_child_does_is_not_judged_and_that_is_said(self):
+        with behind([sys.executable, "-c", HTTP, "{port}", "Forking"]) as server:
+            for _ in range(3):
+                with server.client() as client:
+                    client.send(handshake_bytes("/refused"))
+                    self.assertEqual(client.recv_head().status, 401)
+            server.terminate()
+            report = server.report()
+        self.assertEqual([f["id"] for f in harness.findings(report)], ["observer-blind"])
+        self.assertEqual(report["processes"][0]["coverage"], "partial")
+        self.assertIn("follows one process", report["processes"][0]["coverage_reason"])
+
     def test_a_refusal_of_pythons_own_server(self):
-        with behind([sys.executable, "-c", HTTP, "{port}"]) as server:
+        with behind([sys.executable, "-c", HTTP, "{port}", "Threading"]) as server:
             refused(self, server)
 
     def test_a_refusal_and_a_large_file_of_nginx(self):
