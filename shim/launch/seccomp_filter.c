@@ -159,7 +159,7 @@ static void explain(struct seccomp_shared *s, int e)
  * too. */
 static uint64_t measure(void)
 {
-	uint64_t round[ROUNDS];
+	uint64_t round[ROUNDS] = {0};
 	struct timespec from, to;
 
 	for (unsigned i = 0; i < ROUNDS; i++) {
