@@ -41,6 +41,10 @@ def whole(conn):
     conn.sendall(conn.recv(12, socket.MSG_WAITALL))
 
 
+def once(conn):
+    conn.sendall(b"%d" % conn.send(b"x" * (4 << 20)))
+
+
 def timeout(conn):
     conn.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, struct.pack("ll", 0, 200000))
     try:
@@ -79,8 +83,8 @@ def leave(conn):
 
 def serve(conn):
     what, *words = line(conn)
-    {"echo": echo, "vectors": vectors, "whole": whole, "timeout": timeout, "duplicate": duplicate, "file": file,
-     "pipe": pipe, "leave": leave}[what](conn, *words)
+    {"echo": echo, "vectors": vectors, "whole": whole, "once": once, "timeout": timeout,
+     "duplicate": duplicate, "file": file, "pipe": pipe, "leave": leave}[what](conn, *words)
     conn.close()
 
 

@@ -161,6 +161,11 @@ class Bytes(ServerCase):
             client.send(b"world.")
             self.assertEqual(client.recv_until_close(), b"hello world.")
 
+    def test_a_write_that_waits_returns_when_all_is_written(self):
+        with self.server.client() as client:
+            client.send(b"once\n")
+            self.assertEqual(client.recv_until_close().lstrip(b"x"), b"%d" % (4 << 20))
+
     def test_a_duplicate_keeps_the_connection_open_and_its_end_closes_it(self):
         with self.server.client() as client:
             client.send(b"duplicate\n")
