@@ -11,6 +11,7 @@
 #include <jansson.h>
 
 #include "tests/unit/tracefile.h"
+#include "tools/format/page.h"
 #include "tools/format/format.h"
 
 #define SEND(t, dir, bytes) tracefile_data(t, 1, dir, bytes, sizeof(bytes) - 1, 0)
@@ -67,6 +68,26 @@ static void has_not(const struct page_of *p, const char *words)
 {
 	if (strstr(p->text, words))
 		fail_msg("'%s' stands in:\n%s", words, p->text);
+}
+
+/* What page_path makes of a path. */
+static const char *path_in(const char *path, unsigned columns)
+{
+	static char text[128];
+	FILE *out = fmemopen(text, sizeof(text), "w");
+	struct page page = {.out = out, .width = 80};
+
+	page_path(&page, INK_PLAIN, path, columns);
+	fclose(out);
+	return text;
+}
+
+static void a_long_path_keeps_the_name_of_the_file(void **state)
+{
+	assert_string_equal(path_in("/usr/src/gin/context.go", 40), "/usr/src/gin/context.go");
+	assert_string_equal(path_in("/usr/src/gin/context.go", 20), ".../gin/context.go");
+	assert_string_equal(path_in("/usr/src/gin/context.go", 14), ".../context.go");
+	assert_string_equal(path_in("context-of-the-request.go", 10), "context...");
 }
 
 static void upgrade(struct page_of *p)
@@ -263,6 +284,7 @@ static void a_witness_is_told_with_its_goroutine_and_its_status(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(a_long_path_keeps_the_name_of_the_file),
 		cmocka_unit_test(a_blind_process_is_called_blind_and_never_healthy),
 		cmocka_unit_test(partial_coverage_gives_its_reasons_and_the_writers_note),
 		cmocka_unit_test(what_was_lost_and_discarded_is_counted),

@@ -115,7 +115,7 @@ static void write_frame(const struct page *p, const struct frame *f, bool culpri
 		fprintf(p->out, "+0x%-21" PRIx64, f->module_off);
 	fputs("  ", p->out);
 	if (f->file) {
-		page_name(p, INK_PLAIN, f->file, width);
+		page_path(p, INK_PLAIN, f->file, width);
 		fprintf(p->out, ":%u", f->line);
 	} else {
 		page_name(p, INK_DIM, f->module ? f->module : "no file", width);
@@ -132,8 +132,8 @@ static bool is_role(const struct frame *f, const char *role)
 	return strcmp(f->role, role) == 0;
 }
 
-/* Our own frames say nothing, neither do those between Go's packages and the kernel, nor libc outside the program's main, nor a stack of nothing but
- * somebody else's frames. */
+/* Our own frames say nothing, neither do those between Go's packages and the kernel, nor libc outside the
+ * program's main, nor a stack of nothing but somebody else's frames. */
 static void write_stack(const struct page *p, const struct blame *bl)
 {
 	const struct stack *s = bl->stack;

@@ -126,6 +126,23 @@ unsigned page_name(const struct page *p, enum page_ink ink, const char *text, un
 	return (unsigned)n;
 }
 
+unsigned page_path(const struct page *p, enum page_ink ink, const char *path, unsigned columns)
+{
+	char *clean = format_clean(path), *cut = clean;
+	size_t n = clean ? strlen(clean) : 0;
+
+	while (n + 3 > columns && cut && (cut = strchr(cut + 1, '/')))
+		n = strlen(cut);
+	if (!cut || cut == clean) {
+		n = page_name(p, ink, path, columns);
+	} else {
+		page_put(p, ink, "...%s", cut);
+		n += 3;
+	}
+	free(clean);
+	return (unsigned)n;
+}
+
 const char *page_bytes(char ret[24], uint64_t n)
 {
 	static const char *const unit[] = {"B", "KiB", "MiB", "GiB", "TiB"};

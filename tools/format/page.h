@@ -45,6 +45,9 @@ void page_rule(const struct page *p, enum page_ink ink, const char *left, const 
 /* Text from files or the trace: cleaned, cut to columns with "..." (0: not cut). Returns columns. */
 unsigned page_name(const struct page *p, enum page_ink ink, const char *text, unsigned columns);
 
+/* The same for a path, of which the end says most: whole names are left out in front. */
+unsigned page_path(const struct page *p, enum page_ink ink, const char *path, unsigned columns);
+
 /* "1.5 KiB", "12 B". ret holds 24 bytes. */
 const char *page_bytes(char ret[24], uint64_t n);
 /* "+12.345 ms", "+3.210 s", "-..." ret holds 32 bytes. */
