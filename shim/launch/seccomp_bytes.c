@@ -406,5 +406,7 @@ void bytes_start(struct supervisor *s, const struct notice *n)
 	w.silent = w.flags & MSG_NOSIGNAL;
 	w.blocks = work_blocks(fd, w.flags);
 	w.whole = w.blocks && (w.flags & MSG_WAITALL) && w.step == read_step;
+	if (w.whole && !s->killable) /* what came before an interruption could not be given back */
+		return supervisor_missed(s, fd, n);
 	work_start(s, &w);
 }

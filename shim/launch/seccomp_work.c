@@ -44,23 +44,6 @@ void work_owe(const struct notice *n, int64_t ret)
 	owed_count = owed_next < OWED ? owed_next : OWED;
 }
 
-bool work_owed(struct supervisor *s, const struct notice *n)
-{
-	for (uint32_t i = 0; i < owed_count; i++) {
-		struct owed *o = &owed[i];
-
-		if (o->n.tid != n->tid)
-			continue;
-		o->n.tid = 0;
-		if (o->n.nr != n->nr || memcmp(o->n.arg, n->arg, sizeof(n->arg)))
-			return false;
-		if (!supervisor_answer(s, n, o->ret))
-			o->n.tid = n->tid;
-		return true;
-	}
-	return false;
-}
-
 /* ---- waiting ---- */
 
 static uint64_t now_ms(void)
@@ -138,6 +121,42 @@ static bool begin(struct supervisor *s, const struct work *now)
 	}
 	s->wait[s->waits++] = w;
 	return true;
+}
+
+/* It was interrupted, or its thread is gone.  Bytes it sent are not to be sent again. */
+static void drop(struct supervisor *s, struct work *w)
+{
+	if (w->events == EPOLLOUT && w->done)
+		work_owe(&w->n, (int64_t)w->done);
+	end(s, w);
+}
+
+/* A thread makes one call at a time. */
+static void drop_earlier(struct supervisor *s, int32_t tid)
+{
+	for (uint32_t i = s->waits; i-- > 0;) {
+		if (s->wait[i]->n.tid == tid)
+			drop(s, s->wait[i]);
+	}
+}
+
+bool work_owed(struct supervisor *s, const struct notice *n)
+{
+	if (!s->killable)
+		drop_earlier(s, n->tid);
+	for (uint32_t i = 0; i < owed_count; i++) {
+		struct owed *o = &owed[i];
+
+		if (o->n.tid != n->tid)
+			continue;
+		o->n.tid = 0;
+		if (o->n.nr != n->nr || memcmp(o->n.arg, n->arg, sizeof(n->arg)))
+			return false;
+		if (!supervisor_answer(s, n, o->ret))
+			o->n.tid = n->tid;
+		return true;
+	}
+	return false;
 }
 
 void work_start(struct supervisor *s, struct work *w)
@@ -226,7 +245,7 @@ void work_look(struct supervisor *s)
 		int e;
 
 		if (!is_valid(s, w)) {
-			end(s, w);
+			drop(s, w);
 			continue;
 		}
 		e = w->deadline && now >= w->deadline ? EAGAIN : interruption(s, w);

@@ -17,6 +17,7 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(
 
 import golang
 import harness
+import test_filtered
 from harness import (SHAKEDOWN, Server, ServerCase, assert_healthy, assert_primary, free_port,
                      handshake_bytes, have_program, wait_for)
 
@@ -24,6 +25,7 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 PLAIN = [sys.executable, os.path.join(HERE, "seccomp_server.py"), "{port}"]
 DOOR = [SHAKEDOWN, "run", "-o", "{dir}/server.trace", "--door", "seccomp", "--"]
 LARGE = 8 << 20
+SECCOMP, FORBID = 317, 0x00050001  # the call; SECCOMP_RET_ERRNO with EPERM
 
 NGINX = """daemon off;
 master_process off;
@@ -238,6 +240,17 @@ class Ends(unittest.TestCase):
                                      "--", "true")
             self.assertEqual(done.returncode, 125)
             self.assertIn("another supervisor listens", done.stderr)
+
+
+    def test_a_container_that_forbids_it_is_named(self):
+        forbids = test_filtered.filter_of([SECCOMP], FORBID, test_filtered.ALLOW)
+        with tempfile.TemporaryDirectory() as place:
+            done = subprocess.run([sys.executable, "-c", test_filtered.LOCK_IN, forbids, SHAKEDOWN,
+                                   "run", "-o", place + "/t", "--door", "seccomp", "--", "true"],
+                                  stderr=subprocess.PIPE, text=True, check=False, timeout=60)
+            self.assertEqual(done.returncode, 125)
+            self.assertIn("seccomp(2) is forbidden here", done.stderr)
+            self.assertEqual(os.listdir(place), [])
 
 
 class Findings(unittest.TestCase):
