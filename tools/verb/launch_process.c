@@ -265,8 +265,8 @@ static bool check_seccomp(const struct loop *l)
 		waitpid(l->command, NULL, 0);
 	} else if (!l->job->quiet) {
 		complain("--door seccomp: each call that reads, writes, accepts, duplicates or "
-			 "closes a descriptor of any kind costs about %.1f us more (measured now); "
-			 "those on connections some more",
+			 "closes a descriptor of any kind costs about %.1f us more (measured now), "
+			 "on a connection a little more, and they are served one at a time",
 			 (double)ns / 1000);
 	}
 	return !why;
