@@ -151,7 +151,7 @@ $(PROG): $(B)/tests/programs/%: tests/programs/%.c $(B)/flags
 	$(Q)$(CC) -std=gnu11 -O2 -g -fomit-frame-pointer -I. -D_GNU_SOURCE -Wall -Wextra $< -o $@ -lpthread -ldl
 
 # What make bench times: see tests/bench/bench.py.
-BENCH_PROGRAMS := $(B)/bench/calls $(B)/bench/idle $(B)/bench/load $(B)/bench/make_trace $(B)/bench/libnop.so $(B)/bench/libstub.so
+BENCH_PROGRAMS := $(B)/bench/calls $(B)/bench/idle $(B)/bench/load $(B)/bench/make_trace $(B)/bench/nothing $(B)/bench/libnop.so $(B)/bench/libstub.so
 
 $(B)/bench/lib%.so: tests/bench/%.c $(B)/flags shim/engine/calls.def
 	@mkdir -p $(@D)
@@ -163,10 +163,11 @@ $(B)/bench/make_trace: tests/bench/make_trace.c $(CORE_OBJ) $(B)/flags
 	$(call say,BENCH,$@)
 	$(Q)$(CC) $(HOST) $< $(CORE_OBJ) -o $@
 
+$(B)/bench/nothing: LDFLAGS_OF_BENCH := -static
 $(B)/bench/%: tests/bench/%.c $(B)/flags
 	@mkdir -p $(@D)
 	$(call say,BENCH,$@)
-	$(Q)$(CC) -std=gnu11 -O2 -g -D_GNU_SOURCE -Wall -Wextra $< -o $@ -ldl
+	$(Q)$(CC) -std=gnu11 -O2 -g -D_GNU_SOURCE -Wall -Wextra $(LDFLAGS_OF_BENCH) $< -o $@ -ldl
 
 build/fuzz/%: tests/fuzz/%.c $(CORE_SRC) $(wildcard core/*/*.h core/*/*.def)
 	@mkdir -p $(@D)
@@ -209,7 +210,7 @@ RUN ?= 30
 fuzz: $(FUZZ) ## run each libFuzzer target for RUN seconds (default 30)
 	@sh mk/fuzz.sh $(RUN) $(FUZZ)
 
-bench: deps ## compare with bare, a do-nothing shim and strace: 40 minutes (BENCH=--quick: one)
+bench: deps ## compare with bare and with other ways to watch: an hour (BENCH=--quick: two minutes)
 	@$(MAKE) --no-print-directory all bench-programs
 	@$(PYTHON) tests/bench/bench.py $(BENCH)
 

@@ -1,6 +1,6 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: BSD-2-Clause
-"""make bench: what watching costs, against bare, against a do-nothing shim, and against strace.
+"""make bench: what watching costs, against bare, a do-nothing shim, and other ways to watch.
 
 Servers: how is written in pairs.py.  Two figures, each as a ratio to bare with its 95 % interval:
 throughput, and server CPU per request.  The bar is throughput's, as long as bare keeps its core busy;
@@ -8,12 +8,16 @@ where the client is the slower of the two, throughput says more about the client
 of server CPU per request.  A bar is met when the point meets it and the A/A interval of the same figure
 lies within 1.5 %; else the row says `inconclusive`.
 
+Beside the bar stand other ways to watch, in a few short rounds; what is missing here is named.
+
 Calls: ns per call with the kernel stubbed out, over a do-nothing shim with the same entry points.
+Go calls: ns the Go door adds, over bare.  Injection: ms it adds to the start of a static program.
 Memory: what an idle upgraded connection costs.  Report: how fast a trace is read.
 
     make bench                            30 rounds of 2 s: 5 to 10 minutes a row
-    make bench BENCH='--quick'            a minute in all, to see that everything runs; no measurement
-    make bench BENCH='--only nginx'       rows whose name contains the word
+    make bench BENCH='--quick'            two minutes in all, to see that everything runs; no measurement
+    make bench BENCH='--only nginx'       rows whose name contains the word, as in 'Gin static',
+                                          'calls', 'Go calls', 'injection', 'memory', 'report'
     make bench BENCH='--json FILE'        the figures for programs, too
 
 As root the servers under test go ahead of all else on the machine, which then hardly moves.
@@ -27,8 +31,11 @@ import subprocess
 import sys
 import tempfile
 import time
+import unittest
 
+import go_door
 import pairs
+import peers
 from pairs import ROOT, SERVER_CPU, Row, Variant, harness
 
 BENCH = os.path.join(ROOT, "build", "release", "bench")
@@ -64,15 +71,6 @@ def uvicorn(port, work):
             "--port", str(port), "app:app"]
 
 
-ROWS = (
-    Row("nginx keep-alive", "nginx", nginx, "keep-alive"),
-    Row("nginx close-per-request", "nginx", nginx, "close"),
-    Row("node http", "node", node, "keep-alive", warm_ms=500, sets=2),
-    Row("uvicorn", "python3", uvicorn, "keep-alive", warm_ms=100, sets=6),
-    Row("uvicorn websocket echo", "python3", uvicorn, "websocket", path="/echo", warm_ms=100,
-        sets=6),
-)
-
 # The first is the baseline, the second is A/A; the bar is for those that watch.
 VARIANTS = (
     Variant("bare"),
@@ -82,12 +80,22 @@ VARIANTS = (
 )
 UNDER_THE_BAR = ("watching",)
 
-# Peers so slow that a few short rounds (at most 4 of 0.5 s) beside bare say enough.
-PEERS = (
-    Variant("strace", prefix=("strace", "-f", "-qq", "-o", "/dev/null",
-                              "-e", "trace=%net,read,write,readv,writev,close")),
+# What loads no libraries: no shim to preload, and the library comes in through the injected door.
+INJECTED = VARIANTS[:2] + (
+    Variant("watching", prefix=(TOOL, "run", "-q", "-o", "{trace}", "--")),
 )
+PEERS = (peers.STRACE,)
+ECHO_PEERS = (peers.SECCOMP, peers.STRACE, *peers.BPFTRACE)
 
+ROWS = (
+    Row("nginx keep-alive", "nginx", nginx, "keep-alive"),
+    Row("nginx close-per-request", "nginx", nginx, "close"),
+    Row("node http", "node", node, "keep-alive", warm_ms=500, sets=2),
+    Row("uvicorn", "python3", uvicorn, "keep-alive", warm_ms=100, sets=6),
+    Row("uvicorn websocket echo", "python3", uvicorn, "websocket", path="/echo", warm_ms=100,
+        sets=6),
+    *go_door.rows({"cgo": VARIANTS, "stripped": INJECTED}, ECHO_PEERS),
+)
 
 class Progress:
     """How far a row is, on stderr: rewritten in place on a terminal, else a line at its start."""
@@ -127,9 +135,10 @@ def figures(samples, base, name, row, again):
 def bench_server(row, rounds, seconds):
     progress = Progress(row.name, rounds)
     stolen = pairs.stolen()
-    samples = pairs.compare(row, VARIANTS, rounds, seconds, progress)
+    variants = row.variants or VARIANTS
+    samples = pairs.compare(row, variants, rounds, seconds, progress)
     stolen = [b - a for a, b in zip(stolen, pairs.stolen())]
-    base, again = (v.name for v in VARIANTS[:2])
+    base, again = (v.name for v in variants[:2])
     bare = samples[base]
     result = {
         "row": row.name, "bar": row.bar,
@@ -137,17 +146,23 @@ def bench_server(row, rounds, seconds):
         "cpu_ns_per_request": statistics.fmean(s.cpu_ns for s in bare),
         "core_busy": statistics.fmean(s.busy for s in bare),
         "stolen": stolen[0] / stolen[1],
-        "variants": [figures(samples, base, v.name, row, again) for v in VARIANTS[1:]],
+        "variants": [figures(samples, base, v.name, row, again) for v in variants[1:]],
         "rounds": {name: [dataclasses.asdict(s) for s in of] for name, of in samples.items()},
     }
     result["figure"] = "throughput" if result["core_busy"] >= pairs.SATURATED else "cpu"
-    for peer in PEERS:
-        if harness.have_program(peer.prefix[0]):
-            few = pairs.compare(dataclasses.replace(row, sets=1), (VARIANTS[0], peer),
-                                min(rounds, 4), min(seconds, 0.5), lambda done: None)
-            result["variants"].append(figures(few, base, peer.name, row, again))
+    for peer in row.peers or PEERS:
+        result["variants"].append(bench_peer(row, variants[0], peer, rounds, seconds))
     progress.end()
     return result
+
+
+def bench_peer(row, bare, peer, rounds, seconds):
+    missing = peer.missing()
+    if missing:
+        return {"variant": peer.name, "missing": missing}
+    few = pairs.compare(dataclasses.replace(row, sets=1), (bare, peer), min(rounds, 4),
+                        min(seconds, 0.5), lambda done: None)
+    return figures(few, bare.name, peer.name, row, None)
 
 
 def print_server(result, quick):
@@ -157,6 +172,9 @@ def print_server(result, quick):
         ", %.1f %% stolen" % (100 * result["stolen"]) if result["stolen"] > 0.001 else ""))
     print("  %-18s %-36s %s" % ("", "throughput / bare", "CPU per request, bare / this"))
     for v in result["variants"]:
+        if "missing" in v:
+            print("  %-18s not measured: %s" % (v["variant"], v["missing"]))
+            continue
         cells = [str(pairs.Interval(f["ratio"], f["high"] - f["ratio"])) +
                  ("" if quick else " " + f.get("verdict", "")) for f in (v["throughput"], v["cpu"])]
         print(("  %-18s %-36s %s" % (v["variant"], *cells)).rstrip())
@@ -169,6 +187,18 @@ def print_server(result, quick):
 
 
 # ---- calls, memory, report ---------------------------------------------------------------------
+
+
+def why_not(program, prepare):
+    """Why something cannot be measured here; empty: it can, and is prepared."""
+    if not harness.have_program(program):
+        return "no %s here" % program
+    try:
+        if prepare:
+            prepare()
+    except unittest.SkipTest as e:
+        return str(e)
+    return ""
 
 
 def bar(limit, met, quick):
@@ -202,6 +232,23 @@ def bench_calls(quick):
         results.append({"call": what, "ns": d, "least": min(deltas), "most": max(deltas),
                         "bar": limit})
     return results
+
+
+def bench_go(name, prepare, bench, quick):
+    """A figure of go_door.py, or why there is none."""
+    missing = why_not("go", prepare)
+    if missing:
+        print("\n%s: not measured, %s" % (name, missing))
+        return {"missing": missing}
+    return bench(quick, bar)
+
+
+def bench_go_calls(quick):
+    return bench_go("Go calls", go_door.loop, go_door.bench_calls, quick)
+
+
+def bench_injection(quick):
+    return bench_go("injection", lambda: go_door.gin("stripped"), go_door.bench_injection, quick)
 
 
 def bench_memory(quick, few=2000, many=10000):
@@ -273,15 +320,18 @@ def main():
         "; QUICK: shows that everything runs, measures nothing" if quick else ""), flush=True)
     result = {"version": 1, "kernel": os.uname().release, "rounds": args.rounds,
               "seconds": args.seconds, "measurement": not quick, "servers": []}
-    for name, bench in (("calls", bench_calls), ("memory", bench_memory), ("report", bench_report)):
+    for name, bench in (("calls", bench_calls), ("Go calls", bench_go_calls),
+                        ("injection", bench_injection), ("memory", bench_memory),
+                        ("report", bench_report)):
         if args.only in name:
             result[name] = bench(quick)
             sys.stdout.flush()
     for row in ROWS:
         if args.only not in row.name:
             continue
-        if not harness.have_program(row.program):
-            print("\n%s: not measured, no %s here" % (row.name, row.program))
+        missing = why_not(row.program, row.prepare)
+        if missing:
+            print("\n%s: not measured, %s" % (row.name, missing))
             continue
         if quick:
             row = dataclasses.replace(row, sets=1, warm_ms=50)

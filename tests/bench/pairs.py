@@ -11,6 +11,8 @@
    the bare ones of the same round.  The point is the mean of the rounds, the interval Student's at 95 %.
 4. The first variant is the baseline, the second is the baseline again: their ratio (A/A) says what this
    machine can resolve.
+5. Server CPU is that of the process started, of all below it, and of what was attached to it: a launcher
+   sleeps meanwhile, and a supervisor or tracer at work is part of the price.
 """
 import contextlib
 import dataclasses
@@ -60,15 +62,28 @@ class Row:
     warm_ms: int = 150
     sets: int = 1
     bar: float = 0.97
+    env: tuple = ()
+    prepare: object = None
+    variants: tuple = ()
+    peers: tuple = ()
 
 
 @dataclasses.dataclass(frozen=True)
 class Variant:
-    """What is done to the server; "{trace}" is replaced by a path for its trace."""
+    """What is done to the server; "{trace}" is replaced by a path for its trace.
+
+    prefix   argv words in front of the server's
+    env      ((name, value), ...)
+    attach   (pid of the server) -> argv of what watches it from outside.  It says a line on stdout
+             when it is in place, ends at SIGINT, and its last word then is how much it saw
+    missing  () -> why this cannot be done here; empty: it can
+    """
 
     name: str
-    prefix: tuple = ()  # argv words in front of the server's
-    env: tuple = ()  # ((name, value), ...)
+    prefix: tuple = ()
+    env: tuple = ()
+    attach: object = None
+    missing: object = lambda: ""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -161,11 +176,15 @@ def start(argv, cpu_number, **options):
     if os.geteuid() == 0:
         words += ["nice", "-n", "-20"]
     process = subprocess.Popen(words + argv, start_new_session=True, **options)
-    # Niceness counts within the scheduler's group of the session, which has its own.
-    with contextlib.suppress(OSError), open("/proc/%d/autogroup" % process.pid, "w",
+    put_ahead(process.pid)
+    return process
+
+
+def put_ahead(pid):
+    """Niceness counts within the scheduler's group of the session, which has its own."""
+    with contextlib.suppress(OSError), open("/proc/%d/autogroup" % pid, "w",
                                             encoding="ascii") as group:
         group.write("-20")
-    return process
 
 
 class Load:
@@ -201,9 +220,11 @@ class Running:
     def __init__(self, row, variant, work):
         self.port = harness.free_port()
         self.name = str(self.port)
+        self.variant, self.watcher = variant, None
+        self.said = os.path.join(work, "%d.said" % self.port)
         trace = os.path.join(work, "%d.trace" % self.port)
         env = {k: v for k, v in os.environ.items() if k != "LD_PRELOAD"}
-        env.update((k, v.replace("{trace}", trace)) for k, v in variant.env)
+        env.update((k, v.replace("{trace}", trace)) for k, v in row.env + variant.env)
         argv = [word.replace("{trace}", trace) for word in variant.prefix]
         self.process = start(argv + row.command(self.port, work), SERVER_CPU, env=env, cwd=work,
                              stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
@@ -211,9 +232,39 @@ class Running:
 
     def wait_ready(self):
         harness.wait_for(lambda: harness.is_listening(self.process.pid, self.port),
-                         "the server to listen")
+                         "the server to listen", harness.START_TIMEOUT)
+        for pid in harness.descendants(self.process.pid):
+            put_ahead(pid)  # a supervisor has a session of its own
+        if self.variant.attach:
+            self.attach()
+
+    def attach(self):
+        with open(self.said, "wb") as out:
+            self.watcher = start(self.variant.attach(self.process.pid), SERVER_CPU,
+                                 stdin=subprocess.DEVNULL, stdout=out, stderr=subprocess.DEVNULL)
+        harness.wait_for(lambda: os.path.getsize(self.said) or self.watcher.poll() is not None,
+                         "%s in place" % self.variant.name, harness.START_TIMEOUT)
+        if self.watcher.poll() is not None:
+            raise RuntimeError("%s does not attach" % self.variant.name)
+
+    def detach(self):
+        """To be called while the server still runs: a watcher that saw nothing measured nothing."""
+        if not self.watcher:
+            return
+        self.watcher.send_signal(signal.SIGINT)
+        self.watcher.wait(timeout=harness.STOP_TIMEOUT)
+        with open(self.said, "rb") as said:
+            last = said.read().split()[-1]
+        if not last.isdigit() or int(last) == 0:
+            raise RuntimeError("%s saw nothing" % self.variant.name)
+
+    def cpu_ns(self):
+        return cpu_ns(self.process.pid) + (cpu_ns(self.watcher.pid) if self.watcher else 0)
 
     def ask_to_stop(self):
+        if self.watcher and self.watcher.poll() is None:
+            self.watcher.kill()
+            self.watcher.wait()
         # A tracer waits for its tracee, so the innermost process goes first.
         for pid in reversed(harness.descendants(self.process.pid)):
             with contextlib.suppress(ProcessLookupError):
@@ -223,7 +274,9 @@ class Running:
         try:
             self.process.wait(timeout=harness.STOP_TIMEOUT)
         except subprocess.TimeoutExpired:
-            self.process.kill()
+            for pid in reversed(harness.descendants(self.process.pid)):
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
             self.process.wait()
 
 
@@ -237,10 +290,14 @@ def all_running(load, row, variants, rng):
             running[v.name] = Running(row, v, work)
         for r in running.values():
             r.wait_ready()
+        # All are ready before the first connection is opened: servers close those that say nothing.
+        for r in running.values():
             load.say("open %s %s %d %d %s" % (r.name, row.mode, r.port, row.connections, row.path))
         load.say(*("run %s %d 0" % (r.name, row.warm_ms) for r in running.values()))
         yield running
         load.say(*("shut %s" % r.name for r in running.values()))
+        for r in running.values():
+            r.detach()
     finally:
         for r in running.values():
             r.ask_to_stop()
@@ -265,10 +322,10 @@ def one_set(load, row, variants, seconds, rng):
     """Fresh processes under load: {variant name: (requests, ns, all requests, server CPU ns)}"""
     with all_running(load, row, variants, rng) as running:
         slices = order(list(running), math.ceil(seconds * 1000 / SLICE_MS), rng)
-        before = {name: cpu_ns(r.process.pid) for name, r in running.items()}
+        before = {name: r.cpu_ns() for name, r in running.items()}
         answers = load.say(*("run %s %d %d" % (running[name].name, SLICE_MS + SETTLE_MS, SETTLE_MS)
                              for name in slices))
-        used = {name: cpu_ns(r.process.pid) - before[name] for name, r in running.items()}
+        used = {name: r.cpu_ns() - before[name] for name, r in running.items()}
     counts = {name: [0, 0, 0] for name in running}
     for name, answer in zip(slices, answers):
         counts[name] = [sum(pair) for pair in zip(counts[name], map(int, answer[1::2]))]

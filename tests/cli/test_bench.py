@@ -11,6 +11,7 @@ import random
 import socketserver
 import struct
 import sys
+import tempfile
 import threading
 import unittest
 
@@ -143,6 +144,58 @@ class LoadGenerator(unittest.TestCase):
 
     def test_a_command_it_does_not_know_is_answered_by_name(self):
         self.assertIn("no mode telnet", self.refused("open a telnet 80 1 /"))
+
+
+LISTENER = """
+import socket, sys, time
+with socket.create_server(("127.0.0.1", int(sys.argv[1]))):
+    time.sleep(60)
+"""
+
+WATCHER = """
+import signal, sys
+signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
+print("ready", flush=True)
+signal.sigwait([signal.SIGINT])
+print(sys.argv[1])
+"""
+
+
+class Watchers(unittest.TestCase):
+    """What is attached to a server that runs already."""
+
+    def run_beside(self, script, *words):
+        pids = []
+
+        def attach(pid):
+            pids.append(pid)
+            return [sys.executable, "-c", script, *words]
+
+        row = pairs.Row("row", "python3", lambda port, work: [sys.executable, "-c", LISTENER, str(port)],
+                        "keep-alive")
+        with tempfile.TemporaryDirectory() as work:
+            server = pairs.Running(row, pairs.Variant("watched", attach=attach), work)
+            try:
+                server.wait_ready()
+                self.assertEqual(pids, [server.process.pid])
+                self.assertGreater(server.cpu_ns(), pairs.cpu_ns(server.process.pid),
+                                   "the watcher's own processor time is part of the price")
+                server.detach()
+            finally:
+                server.ask_to_stop()
+                server.wait_stopped()
+        self.assertIsNotNone(server.watcher.returncode)
+
+    def test_one_that_saw_something_counts(self):
+        self.run_beside(WATCHER, "17")
+
+    def test_one_that_saw_nothing_is_no_measurement(self):
+        with self.assertRaisesRegex(RuntimeError, "watched saw nothing"):
+            self.run_beside(WATCHER, "0")
+
+    def test_one_that_cannot_attach_is_no_measurement(self):
+        with self.assertRaisesRegex(RuntimeError, "watched does not attach"):
+            self.run_beside("raise SystemExit(1)")
 
 
 class Arithmetic(unittest.TestCase):
