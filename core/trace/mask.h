@@ -35,7 +35,7 @@ void mask_restart(struct masker *m, enum mask_kind kind, const struct masker *ot
 /* Copy a request target, or the path of one, that stands alone. */
 void mask_target(uint8_t *dst, const uint8_t *src, size_t n);
 
-/* dst and src do not overlap; n bytes each. */
+/* n bytes; dst is src, or they do not overlap. */
 void mask_copy(struct masker *m, uint8_t *dst, const uint8_t *src, size_t n);
 
 #endif

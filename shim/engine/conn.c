@@ -83,7 +83,7 @@ struct conn *conn_new(uint32_t fd, enum role role, enum trace_origin origin, uin
 	c->refs = 1;
 	c->fd = fd;
 	c->t_open = now;
-	c->origin = origin & 0x7f;
+	c->origin = origin & 7;
 	c->listener = UINT32_MAX;
 	phase_init(&c->machine, role);
 	__atomic_store_n(&c->id, __atomic_add_fetch(&last_id, 1, __ATOMIC_RELAXED),
@@ -110,6 +110,7 @@ bool conn_lock_taken(struct conn *c)
 static __attribute__((noinline)) void free_conn(struct conn *c)
 {
 	struct trace_connection *row = conn_file_row(c);
+	uint8_t waiting;
 
 	if (row)
 		memset(row, 0, sizeof(*row));
@@ -123,6 +124,9 @@ static __attribute__((noinline)) void free_conn(struct conn *c)
 	if (c->heads)
 		heads_give(c->heads);
 	__atomic_store_n(&c->id, 0, __ATOMIC_RELAXED);
+	waiting = __atomic_exchange_n(&c->waiting, 0, __ATOMIC_ACQUIRE);
+	if (waiting)
+		heads_give(waiting);
 	__atomic_store_n(&c->lock, 0, __ATOMIC_RELEASE);
 	give_row(conn_row(c));
 }

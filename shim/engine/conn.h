@@ -67,7 +67,7 @@ struct conn {
 	uint32_t epoch;	       /* half in which the OPEN record lies, 0: nowhere */
 	uint32_t entered[2];   /* counts calls entered: two at once are noticed by it */
 	uint32_t last_what[2]; /* of the call that came back last: buffer and result, mixed; */
-	uint32_t missed[2];    /* bytes moved by calls that did not get the lock */
+	uint32_t missed[2];    /* bytes moved by calls that did not get the lock, nor to wait */
 	uint32_t attempt;      /* ordinal of the attempt recorded last */
 	uint16_t bits;
 	uint16_t refs;	/* descriptors */
@@ -77,10 +77,11 @@ struct conn {
 	uint16_t last_frame
 		[2]; /* of the call that came back last: address of its struct call / 16 */
 	uint8_t lock;
-	uint8_t dying; /* set without the lock: free it when you unlock */
-	uint8_t heads; /* 1 + slot of the pool of partial heads */
-	uint8_t waits; /* reads recorded before the answer */
-	uint8_t origin : 7;
+	uint8_t dying;	   /* set without the lock: free it when you unlock */
+	uint8_t heads;	   /* 1 + slot of the pool of partial heads */
+	uint8_t waiting;   /* set without the lock: like heads, of a call that did not get it */
+	uint8_t waits : 4; /* reads recorded before the answer */
+	uint8_t origin : 3;
 	uint8_t witnessed : 1; /* counted in engine_attempts */
 	uint8_t calls;	       /* not yet added to the header */
 };

@@ -6,6 +6,7 @@
 #include "shim/engine/clock.h"
 #include "shim/engine/heads.h"
 #include "shim/engine/quick.h"
+#include "shim/engine/raw.h"
 #include "shim/engine/recorder.h"
 #include "shim/engine/stack.h"
 #include "shim/engine/state.h"
@@ -96,7 +97,9 @@ static inline __attribute__((always_inline)) void finish(struct watch *w, uint64
 	if ((c->bits & CONN_RECORDING) && (!(c->bits & CONN_LATER) || requests)) {
 		record_ensure_open(c, w->data.fd);
 		watch_flush_pieces(w);
-		if (w->want_stack)
+		if (!w->want_stack)
+			w->data.stack = 0;
+		else if (!w->data.stack && !w->past)
 			w->data.stack = stack_take(w->data.call->place, watch_now(w));
 		watch_advance(w, end);
 		watch_flush(w, end);
@@ -113,17 +116,19 @@ static inline __attribute__((always_inline)) void finish(struct watch *w, uint64
 }
 
 static __attribute__((noinline)) void init_watch(struct watch *w, struct conn *c,
-						 const struct call *call, enum dir dir)
+						 const struct call *call, enum dir dir,
+						 uint64_t stack)
 {
 	w->c = c;
 	w->data.t = 0;
 	w->base = w->pos = w->data.off = c->machine.off[dir];
 	w->mode = RUN_GO_ON;
-	w->pause = w->hidden = w->unasked = false;
+	w->pause = w->hidden = w->unasked = w->past = false;
 	w->data.call = call;
 	w->data.dir = (uint8_t)dir;
 	w->data.runs = 0;
-	w->data.stack = 0;
+	w->data.tid = 0;
+	w->data.stack = stack;
 	w->data.flags = 0;
 	if (dir == DIR_RX && c->entered[dir] != (uint32_t)call->token)
 		w->data.flags = TRACE_DATA_OVERLAP;
@@ -153,29 +158,6 @@ static __attribute__((noinline)) void make_up(struct watch *w)
 	phase_skip(&c->machine, (enum dir)w->data.dir, missed, watch_event, w);
 	w->hidden = false;
 	w->base = w->pos = w->data.off = c->machine.off[w->data.dir];
-}
-
-/* Somebody else is inside the connection: tell the bytes as they are, in the order nobody knows. */
-static __attribute__((noinline)) void moved_raw(struct conn *c, const struct call *call,
-						enum dir dir, uint64_t moved)
-{
-	struct trace_data *r;
-
-	__atomic_fetch_add(&c->missed[dir], (uint32_t)moved, __ATOMIC_RELAXED);
-	if (!(c->bits & CONN_RECORDING))
-		return;
-	r = recorder_begin(TRACE_DATA, sizeof(*r));
-	if (!r)
-		return;
-	r->rec.flags = TRACE_DATA_RAW;
-	r->t_ns = observe_time(call, dir);
-	r->off = c->machine.off[dir];
-	r->conn = (uint32_t)call->conn_key;
-	r->tid = clock_thread();
-	r->moved = (uint32_t)moved;
-	r->call = call->id;
-	r->dir = (uint8_t)dir;
-	trace_publish(&r->rec);
 }
 
 enum {
@@ -227,10 +209,10 @@ static __attribute__((noinline)) void skip(struct watch *w, uint64_t moved)
 
 /* Is there anything to look at in this call?  Then the connection is locked. */
 static __attribute__((noinline)) bool admit(struct conn *c, const struct call *call, enum dir dir,
-					    uint64_t moved, bool hidden)
+					    uint64_t moved, bool hidden, uint64_t stack)
 {
 	if (!conn_lock(c)) {
-		moved_raw(c, call, dir, moved);
+		raw_moved(c, call, dir, moved, hidden, stack);
 		return false;
 	}
 	if (c->id != call->conn_key ||
@@ -242,6 +224,8 @@ static __attribute__((noinline)) bool admit(struct conn *c, const struct call *c
 		c->machine.role = dir == DIR_RX ? ROLE_SERVER : ROLE_CLIENT;
 		c->bits &= (uint16_t)~CONN_EITHER_ROLE;
 	}
+	if (c->waiting)
+		return true;
 	if (!hidden && (c->bits & CONN_RECORDING ? quick_frames(c, call, dir)
 						 : quick_plain(c, call, dir, moved)))
 		goto out;
@@ -253,12 +237,35 @@ out:
 	return false;
 }
 
+/* A call that did not get the lock comes first. */
+static __attribute__((noinline)) void look_back(struct conn *c)
+{
+	const struct raw *raw = raw_take(c);
+	struct watch w;
+
+	if (!raw)
+		return;
+	init_watch(&w, c, &raw->call, (enum dir)raw->dir, raw->stack);
+	w.past = true;
+	w.data.t = raw->t;
+	w.data.tid = raw->tid;
+	w.data.flags = raw->told ? TRACE_DATA_RAW : TRACE_DATA_LATE;
+	w.copy = (struct gather){.p = (const uint8_t *)(raw + 1), .n = raw->len};
+	phase_feed(&c->machine, (enum dir)raw->dir, w.copy.p, w.copy.n, watch_event, &w);
+	if (raw->len < raw->moved) {
+		w.hidden = true;
+		phase_skip(&c->machine, (enum dir)raw->dir, raw->moved - raw->len, watch_event, &w);
+	}
+	finish(&w, w.base + raw->moved);
+	heads_give(raw->slot);
+}
+
 static __attribute__((noinline)) void look(struct conn *c, const struct call *call, enum dir dir,
-					   uint64_t moved, bool hidden)
+					   uint64_t moved, bool hidden, uint64_t stack)
 {
 	struct watch w;
 
-	init_watch(&w, c, call, dir);
+	init_watch(&w, c, call, dir, stack);
 	if (c->missed[dir])
 		make_up(&w);
 	if (hidden)
@@ -268,12 +275,26 @@ static __attribute__((noinline)) void look(struct conn *c, const struct call *ca
 	finish(&w, w.base + moved);
 }
 
+/* The answer to an attempt is recorded with its stack, and so are the bytes of a read that was told.
+ * Taking it costs microseconds, in which others would find the lock taken. */
+static inline uint64_t foresee_stack(const struct conn *c, const struct call *call, enum dir dir)
+{
+	if (!(c->bits & CONN_ATTEMPT) ||
+	    (dir == watch_request_dir(c) && !(call->flags & OBSERVE_TOLD)))
+		return 0;
+	return stack_take(call->place, observe_time(call, dir));
+}
+
 void observe_moved(struct conn *c, const struct call *call, enum dir dir, uint64_t moved,
 		   bool hidden)
 {
-	if (!admit(c, call, dir, moved, hidden))
+	uint64_t stack = foresee_stack(c, call, dir);
+
+	if (!admit(c, call, dir, moved, hidden, stack))
 		return;
-	look(c, call, dir, moved, hidden);
+	if (c->waiting)
+		look_back(c);
+	look(c, call, dir, moved, hidden, stack);
 	conn_unlock(c);
 }
 
@@ -282,15 +303,17 @@ void observe_moved(struct conn *c, const struct call *call, enum dir dir, uint64
 bool observe_read_begins(struct conn *c, const struct call *call)
 {
 	bool told = false;
-	uint64_t t;
+	uint64_t t, stack;
 
-	if (c->machine.role != ROLE_SERVER || c->waits >= WAITS || !conn_lock(c))
+	if (c->machine.role != ROLE_SERVER || c->waits >= WAITS)
 		return false;
-	if (c->id == call->conn_key && (c->bits & CONN_ATTEMPT)) {
-		c->waits++;
-		t = clock_now();
-		record_result(c, (int)call->arg[0], call, DIR_RX, TRACE_WAITING, 0, t,
-			      stack_take(call->place, t));
+	t = clock_now();
+	stack = stack_take(call->place, t); /* others must not find the lock taken so long */
+	if (!conn_lock(c))
+		return false;
+	if (c->id == call->conn_key && (c->bits & CONN_ATTEMPT) && !c->waiting) {
+		c->waits = (c->waits + 1) & 15;
+		record_result(c, (int)call->arg[0], call, DIR_RX, TRACE_WAITING, 0, t, stack);
 		told = true;
 	}
 	conn_unlock(c);
@@ -321,9 +344,11 @@ static bool tells(const struct conn *c, const struct call *call, int err)
 
 void observe_nothing(struct conn *c, const struct call *call, enum dir dir, int err)
 {
-	uint64_t t;
+	bool told = tells(c, call, err);
+	uint64_t t = told ? clock_now() : 0;
+	uint64_t stack = told && !err ? stack_take(call->place, t) : 0;
 
-	if ((err == EAGAIN || err == EINTR) && !(call->flags & OBSERVE_TOLD))
+	if ((err == EAGAIN || err == EINTR) && !told)
 		return;
 	if (!conn_lock(c))
 		return;
@@ -331,11 +356,9 @@ void observe_nothing(struct conn *c, const struct call *call, enum dir dir, int 
 		conn_unlock(c);
 		return;
 	}
-	if (tells(c, call, err)) {
-		t = clock_now();
+	if (told)
 		record_result(c, (int)call->arg[0], call, dir, err ? TRACE_ERROR : TRACE_EOF, err,
-			      t, err ? 0 : stack_take(call->place, t));
-	}
+			      t, stack);
 	if (!err) {
 		c->bits |= CONN_EOF;
 		end_stream(c, DIR_RX, PHASE_END_EOF);
@@ -345,7 +368,8 @@ void observe_nothing(struct conn *c, const struct call *call, enum dir dir, int 
 	conn_unlock(c);
 }
 
-static void tell_closing(struct conn *c, struct closing *how)
+/* What is told of a closing takes long: nobody must find the lock taken meanwhile. */
+static void ask_closing(const struct conn *c, struct closing *how)
 {
 	int unread = 0;
 
@@ -355,14 +379,16 @@ static void tell_closing(struct conn *c, struct closing *how)
 	how->stack = stack_take(how->call ? how->call->place : NULL, how->t);
 	if (how->what == TRACE_CLOSED && sys_ioctl((int)how->fd, FIONREAD, &unread) >= 0)
 		how->unread = (uint32_t)unread;
-	record_close(c, how);
 }
 
 void observe_closing(struct conn *c, struct closing *how)
 {
-	bool locked = conn_lock(c);
+	bool locked;
 
-	tell_closing(c, how);
+	ask_closing(c, how);
+	locked = conn_lock(c);
+	if (how->t)
+		record_close(c, how);
 	if (how->what != TRACE_DUPED && !how->left) {
 		if (locked &&
 		    (c->bits & CONN_ANSWERED)) /* an answer that ends with the connection */
@@ -375,9 +401,12 @@ void observe_closing(struct conn *c, struct closing *how)
 
 void observe_shut(struct conn *c, struct closing *how)
 {
-	bool locked = conn_lock(c);
+	bool locked;
 
-	tell_closing(c, how);
+	ask_closing(c, how);
+	locked = conn_lock(c);
+	if (how->t)
+		record_close(c, how);
 	if (!locked)
 		return;
 	if (how->how != SHUT_RD)

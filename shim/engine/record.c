@@ -105,7 +105,7 @@ static inline __attribute__((always_inline)) void copy_masked(struct conn *c, en
 	if (!to)
 		c->bits |= (uint16_t)(CONN_BLOT_RX << dir);
 	else if (engine.config.no_redact)
-		memcpy(to, s.p, s.n);
+		memmove(to, s.p, s.n);
 	else if (c->bits & (CONN_BLOT_RX << dir))
 		memset(to, '*', s.n);
 	else
@@ -120,10 +120,11 @@ void record_start(struct conn *c, enum dir dir, enum run_mode mode)
 	c->bits &= (uint16_t) ~(CONN_BLOT_RX << dir);
 }
 
-/* Copy one run, or lose it. */
+/* Copy one run, or lose it.  told: it has its record, and the masker sees it where it lies, in the pool
+ * of partial heads. */
 static inline __attribute__((always_inline)) void copy_run(struct conn *c, enum dir dir,
 							   uint8_t *to, const struct run *run,
-							   struct gather *g)
+							   struct gather *g, bool told)
 {
 	uint32_t left = run->len;
 
@@ -133,9 +134,11 @@ static inline __attribute__((always_inline)) void copy_run(struct conn *c, enum 
 
 		if (!s.n)
 			return;
+		if (told)
+			to = (uint8_t *)(uintptr_t)s.p;
 		if (run->mode != RUN_RAW)
 			copy_masked(c, dir, to, s);
-		else if (to)
+		else if (to && !told)
 			memcpy(to, s.p, s.n);
 		to = to ? to + s.n : NULL;
 		left -= (uint32_t)s.n;
@@ -157,7 +160,8 @@ static __attribute__((noinline)) void copy_runs(struct conn *c, const struct dat
 			seg->rel = run->rel;
 			seg->len = run->len;
 		}
-		copy_run(c, (enum dir)d->dir, r ? to + sizeof(*seg) : NULL, run, g);
+		copy_run(c, (enum dir)d->dir, r ? to + sizeof(*seg) : NULL, run, g,
+			 d->flags & TRACE_DATA_RAW);
 		at = run->rel + run->len;
 		if (r)
 			to += sizeof(*seg) + CORE_ALIGN8((size_t)run->len);
@@ -168,18 +172,19 @@ static __attribute__((noinline)) void copy_runs(struct conn *c, const struct dat
 void record_data(struct conn *c, const struct data *d, struct gather *g)
 {
 	size_t size = sizeof(struct trace_data);
-	struct trace_data *r;
+	struct trace_data *r = NULL;
 
 	for (unsigned i = 0; i < d->runs; i++)
 		size += sizeof(struct trace_segment) + CORE_ALIGN8((size_t)d->run[i].len);
-	r = recorder_begin(TRACE_DATA, size);
+	if (!(d->flags & TRACE_DATA_RAW))
+		r = recorder_begin(TRACE_DATA, size);
 	if (r) {
 		r->rec.flags = d->flags;
 		r->t_ns = d->t;
 		r->off = d->off;
 		r->stack = d->stack;
 		r->conn = c->id;
-		r->tid = clock_thread();
+		r->tid = d->tid ? d->tid : clock_thread();
 		r->moved = d->moved;
 		r->call = d->call->id;
 		r->dir = d->dir;

@@ -34,8 +34,9 @@ enum {
 struct data {
 	const struct call *call;
 	uint64_t t, off, stack;
+	uint32_t tid; /* 0: of this thread */
 	uint32_t moved;
-	uint16_t flags; /* enum trace_data_flag */
+	uint16_t flags; /* enum trace_data_flag; RAW: it has its record, the masker alone goes on */
 	uint8_t dir;
 	uint8_t runs;
 	int fd;

@@ -32,6 +32,7 @@ struct watch {
 	bool pause; /* back to counting behind this call */
 	bool hidden;
 	bool unasked; /* a server spoke first */
+	bool past;    /* the call is over: its stack cannot be taken any more */
 };
 
 /* The sink of the phase machine; ctx is a struct watch. */
