@@ -76,7 +76,8 @@ enum event_flag {
 	EVENT_UNREAD = 1u << 1,	 /* CLOSE: input was still queued (the kernel will send RST) */
 	EVENT_OWNER = 1u << 2,	 /* TEXT: written by a thread with exactly this one open attempt */
 	EVENT_AFTER_SIGNAL =
-		1u << 3, /* the process is being shut down (launcher saw TERM/INT/QUIT) */
+		1u << 3,     /* the process is being shut down (launcher saw TERM/INT/QUIT) */
+	EVENT_RAW = 1u << 4, /* DATA: told while somebody else was inside the connection */
 };
 
 /* A phase event pinned to the event whose bytes made it true; frame is a copy.

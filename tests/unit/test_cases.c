@@ -150,5 +150,6 @@ int main(void)
 	finding_options_default(&options);
 	n = add_files(test, n, "tests/cases/M*.case");
 	n = add_files(test, n, "tests/cases/findings/*.case");
+	n = add_files(test, n, "tests/cases/reader/*.case");
 	return _cmocka_run_group_tests("cases", test, n, NULL, NULL);
 }

@@ -78,6 +78,7 @@ static void fill_data(struct slot *s, struct event *e, const struct trace_data *
 	e->call = d->call;
 	e->dir = d->dir & 1;
 	e->flags = d->rec.flags & TRACE_DATA_OVERLAP ? EVENT_OVERLAP : 0;
+	e->flags |= d->rec.flags & TRACE_DATA_RAW ? EVENT_RAW : 0;
 	while (trace_segment_next(d, &at, &rel, &bytes)) {
 		/* A writer's slip must not make a reader run past the bytes that moved. */
 		if (rel >= d->moved || s->segment == s->segment_end)
@@ -275,6 +276,26 @@ static void note_firsts(struct connection *c)
 	}
 }
 
+/* What was told without the lock lies, by time, right behind the bytes before it.  False: that cannot
+ * be, for the others leave no room. */
+static bool place_raw(struct connection *c)
+{
+	uint64_t end[2] = {0, 0};
+
+	for (uint32_t i = 0; i < c->events; i++) {
+		struct event *e = &c->event[i];
+
+		if (e->kind != EVENT_DATA)
+			continue;
+		if ((e->flags & EVENT_RAW) && e->off < end[e->dir])
+			e->off = end[e->dir];
+		if (e->off < end[e->dir])
+			return false;
+		end[e->dir] = e->off + e->moved;
+	}
+	return true;
+}
+
 /* Overlapping calls without the lock left no trustworthy offset: count again, in time order. */
 static void recount_offsets(struct connection *c)
 {
@@ -381,7 +402,7 @@ static void finish_connection(struct builder *b, struct connection *c, const str
 			.close_how = CLOSE_EXIT,
 		};
 	}
-	if (s->flags & SLOT_RAW)
+	if ((s->flags & SLOT_RAW) && !place_raw(c))
 		recount_offsets(c);
 	note_firsts(c);
 	if (s->flags & SLOT_PARTIAL)

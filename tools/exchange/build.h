@@ -34,7 +34,7 @@ struct ref_run {
 };
 
 enum slot_flag {
-	SLOT_RAW = 1u << 0,    /* offsets are unreliable: count them again in time order */
+	SLOT_RAW = 1u << 0,    /* some offsets are unreliable: time says where the bytes lie */
 	SLOT_OPENED = 1u << 1, /* its OPEN record was seen */
 	SLOT_TLS = 1u << 2,
 	SLOT_PARTIAL = 1u << 3, /* slot.reason */

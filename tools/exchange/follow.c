@@ -280,6 +280,11 @@ static bool feed_data(struct follow *f, const struct event *e)
 			return false;
 		phase_feed(&f->m, dir, s->bytes, s->len, sink, f);
 	}
+	if (end > f->m.off[dir] && (e->flags & EVENT_RAW)) {
+		/* They were not left out: nobody could look at them. */
+		phase_skip(&f->m, dir, end - f->m.off[dir], sink, f);
+		return !phase_is_blind(&f->m);
+	}
 	if (end > f->m.off[dir])
 		return pass_hole(f, dir, end, true);
 	return end == f->m.off[dir];

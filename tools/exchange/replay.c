@@ -40,6 +40,7 @@ struct player {
 	unsigned cut, line;
 	char **error;
 	uint64_t off[REPLAY_CONNECTIONS][2];
+	uint64_t raw[REPLAY_CONNECTIONS][2]; /* of them, told without the lock since others were */
 	struct variable var[REPLAY_VARS];
 	unsigned vars;
 	struct bytes out; /* of the line being read */
@@ -278,7 +279,11 @@ static void put_one_data(struct player *p, int conn, enum dir dir, const uint8_t
 		return;
 	d->rec.flags = p->flags;
 	d->t_ns = p->t;
-	d->off = p->off[conn][dir];
+	if (!(p->flags & TRACE_DATA_RAW))
+		p->raw[conn][dir] = 0;
+	d->off = p->off[conn][dir] - p->raw[conn][dir];
+	if (p->flags & TRACE_DATA_RAW)
+		p->raw[conn][dir] += n;
 	d->conn = (uint32_t)conn + 1;
 	d->tid = p->tid;
 	d->stack = p->stack;
@@ -468,7 +473,7 @@ static void put_open(struct player *p, const char *s)
 
 /* ---- lines ---- */
 
-/* [tid=N] [stack=N] [overlap] before the call. */
+/* [tid=N] [stack=N] [overlap] [raw] before the call. */
 static void read_marks(struct player *p, const char **s)
 {
 	p->tid = 1;
@@ -485,6 +490,8 @@ static void read_marks(struct player *p, const char **s)
 			p->stack = strtoul(w + 6, NULL, 10);
 		else if (strcmp(w, "overlap") == 0)
 			p->flags |= TRACE_DATA_OVERLAP;
+		else if (strcmp(w, "raw") == 0)
+			p->flags |= TRACE_DATA_RAW;
 		else
 			return;
 		*s = at;
