@@ -481,9 +481,25 @@ static void interpreters_and_servers_are_told_from_users_code(void **state)
 	assert_string_equal(role_of("my_server", "auth"), "user");
 	assert_string_equal(role_of("my_server", NULL), "user");
 	assert_string_equal(role_of(NULL, NULL), "unknown");
+	assert_string_equal(role_of("rusty", "_ZN3std3net3tcp9TcpStream5write17h0123456789abcdefE"),
+			    "library");
+	assert_string_equal(role_of("plus", "_ZN6server4authEv"), "user");
 	assert_string_equal(role_language("python3.11"), "CPython");
 	assert_string_equal(role_language("node"), "Node.js");
 	assert_null(role_language("my_server"));
+}
+
+static void what_lies_among_the_crates_is_told_from_users_code(void **state)
+{
+	assert_string_equal(role_of_source("/rustc/5980/library/std/src/net/tcp.rs"), "runtime");
+	assert_string_equal(
+		role_of_source("/home/a/.cargo/registry/src/i-1/tokio-1.54.1/src/lib.rs"),
+		"runtime");
+	assert_string_equal(
+		role_of_source("/home/a/.cargo/registry/src/i-1/tungstenite-0.30.0/src/a.rs"),
+		"library");
+	assert_null(role_of_source("/home/a/server/src/main.rs"));
+	assert_null(role_of_source("/rustc/server.c"));
 }
 
 int main(void)
@@ -505,6 +521,7 @@ int main(void)
 		cmocka_unit_test(a_stack_that_was_discarded_blames_nobody),
 		cmocka_unit_test(a_hostile_stack_record_ends_in_fewer_frames),
 		cmocka_unit_test(interpreters_and_servers_are_told_from_users_code),
+		cmocka_unit_test(what_lies_among_the_crates_is_told_from_users_code),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -17,6 +17,13 @@ static const struct role_row role_table[] = {
 #include "tools/blame/roles.def"
 };
 
+static const struct source_row {
+	const char *role, *path;
+} source_table[] = {
+#define SOURCE(role, path) {#role, path},
+#include "tools/blame/roles.def"
+};
+
 struct language_row {
 	const char *module, *name;
 };
@@ -78,6 +85,16 @@ const char *role_of(const char *module, const char *function)
 			return row->role;
 	}
 	return "user";
+}
+
+const char *role_of_source(const char *path)
+{
+	size_t i;
+
+	for (i = 0; i < ROWS(source_table); i++)
+		if (glob(source_table[i].path, path))
+			return source_table[i].role;
+	return NULL;
 }
 
 const char *role_language(const char *module)

@@ -13,6 +13,9 @@
  *   function  name of the function, or NULL */
 const char *role_of(const char *module, const char *function);
 
+/* The role of code whose source has this full path; NULL when no row matches. */
+const char *role_of_source(const char *path);
+
 /* ---- Go: one file holds everything, and the package says whose a function is ---- */
 
 /* The role of a function of a Go program. function may be NULL. */

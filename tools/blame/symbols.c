@@ -82,6 +82,24 @@ static char *find_symbol(const struct modules *m, const struct module *row, uint
 	return ret;
 }
 
+/* Whose code it is by where its source lies; NULL when that says nothing.  file may be relative to the
+ * folder its unit was compiled in. */
+static const char *role_of_file(Dwarf_Die *cu, const char *file)
+{
+	Dwarf_Attribute attr;
+	const char *dir = NULL;
+	char path[4096];
+
+	if (!file)
+		return NULL;
+	if (file[0] != '/' && dwarf_attr(cu, DW_AT_comp_dir, &attr))
+		dir = dwarf_formstring(&attr);
+	if (snprintf(path, sizeof(path), "%s%s%s", dir ? dir : "", dir ? "/" : "", file) >=
+	    (int)sizeof(path))
+		return NULL;
+	return role_of_source(path);
+}
+
 static bool is_named(const struct frame *f, Dwarf_Die *die)
 {
 	const char *name = dwarf_diename(die);
@@ -199,6 +217,7 @@ static bool name_by_dwarf(struct stack *s, const struct module *row, uint64_t pc
 			f->function = copy(dwarf_diename(&path[i]));
 			f->file = file;
 			f->line = line;
+			f->role = role_of_file(cu, file);
 			f->entry = entry;
 		}
 		file = NULL;
@@ -243,6 +262,7 @@ static void push_jumps(struct stack *s, const struct modules *m, const struct mo
 			return;
 		f->function = copy(jump[i].function);
 		f->file = find_line(&jump[i].unit, jump[i].addr, &f->line);
+		f->role = role_of_file(&jump[i].unit, f->file);
 		f->jumped = true;
 	}
 }
@@ -310,7 +330,8 @@ bool symbols_name(const struct modules *m, const struct unwound *u, struct stack
 			return false;
 	for (i = 0; i < ret->frames; i++) {
 		ret->frame[i].go |= u->chain;
-		ret->frame[i].role = role_of_frame(&ret->frame[i]);
+		if (!ret->frame[i].role)
+			ret->frame[i].role = role_of_frame(&ret->frame[i]);
 	}
 	return true;
 }
