@@ -34,6 +34,8 @@ def junit_results(path):
 class Side:
     """One of the two: a folder with its results, output and, under the shim, its trace."""
 
+    leads_session = True
+
     def __init__(self, shim):
         self.dir = tempfile.mkdtemp(prefix="shakedown-transparency-")
         self.shim = shim
@@ -44,16 +46,20 @@ class Side:
         """Start command; its words may name {results} and {dir}."""
         self.runs += 1
         self.results = os.path.join(self.dir, "results-%d" % self.runs)
-        env = {**os.environ, **(env or {})}
-        if self.shim:
-            env = harness.preload_env(self.trace, env)
+        env = self.environment({**os.environ, **(env or {})})
         words = [w.replace("{results}", self.results).replace("{dir}", self.dir) for w in command]
         with open(os.path.join(self.dir, "log-%d" % self.runs), "wb") as log:
             self.process = subprocess.Popen(words, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
-                                            env=env, cwd=cwd or self.dir, start_new_session=True)
+                                            env=env, cwd=cwd or self.dir,
+                                            start_new_session=self.leads_session,
+                                            process_group=None if self.leads_session else 0)
         return self
 
-    def finish(self):
+    def environment(self, env):
+        return harness.preload_env(self.trace, env) if self.shim else env
+
+    def wait(self):
+        """Wait for the end of the suite, which is bounded."""
         try:
             self.process.wait(TIMEOUT)
         except subprocess.TimeoutExpired:
@@ -61,14 +67,17 @@ class Side:
             self.process.wait()
             raise AssertionError("%s the suite did not end within %d s\n%s"
                                  % (self, TIMEOUT, self.log())) from None
+
+    def finish(self):
+        self.wait()
         if not os.path.exists(self.results):
             raise AssertionError("%s the suite ended with %d and left no results\n%s"
                                  % (self, self.process.returncode, self.log()))
         return junit_results(self.results)
 
-    def log(self):
+    def log(self, most=4000):
         with open(os.path.join(self.dir, "log-%d" % self.runs), errors="replace") as log:
-            return log.read()[-4000:]
+            return log.read()[-most:]
 
     def __str__(self):
         return "under the shim" if self.shim else "bare"
