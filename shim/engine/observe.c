@@ -224,7 +224,7 @@ static __attribute__((noinline)) bool admit(struct conn *c, const struct call *c
 		c->machine.role = dir == DIR_RX ? ROLE_SERVER : ROLE_CLIENT;
 		c->bits &= (uint16_t)~CONN_EITHER_ROLE;
 	}
-	if (c->waiting)
+	if (raw_waits(c))
 		return true;
 	if (!hidden && (c->bits & CONN_RECORDING ? quick_frames(c, call, dir)
 						 : quick_plain(c, call, dir, moved)))
@@ -292,7 +292,7 @@ void observe_moved(struct conn *c, const struct call *call, enum dir dir, uint64
 
 	if (!admit(c, call, dir, moved, hidden, stack))
 		return;
-	if (c->waiting)
+	if (raw_waits(c))
 		look_back(c);
 	look(c, call, dir, moved, hidden, stack);
 	conn_unlock(c);
@@ -311,7 +311,7 @@ bool observe_read_begins(struct conn *c, const struct call *call)
 	stack = stack_take(call->place, t); /* others must not find the lock taken so long */
 	if (!conn_lock(c))
 		return false;
-	if (c->id == call->conn_key && (c->bits & CONN_ATTEMPT) && !c->waiting) {
+	if (c->id == call->conn_key && (c->bits & CONN_ATTEMPT) && !raw_waits(c)) {
 		c->waits = (c->waits + 1) & 15;
 		record_result(c, (int)call->arg[0], call, DIR_RX, TRACE_WAITING, 0, t, stack);
 		told = true;

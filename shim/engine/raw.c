@@ -190,8 +190,7 @@ static __attribute__((noinline)) bool keep(struct conn *c, const struct call *ca
 {
 	uint8_t none = 0, slot;
 
-	if (__atomic_load_n(&c->missed[dir], __ATOMIC_RELAXED) ||
-	    __atomic_load_n(&c->waiting, __ATOMIC_RELAXED))
+	if (__atomic_load_n(&c->missed[dir], __ATOMIC_RELAXED) || raw_waits(c))
 		return false;
 	slot = fill(call, dir, moved, told, stack);
 	if (slot && __atomic_compare_exchange_n(&c->waiting, &none, slot, false, __ATOMIC_RELEASE,

@@ -31,6 +31,11 @@ struct raw {
 	uint8_t spare;
 };
 
+static inline bool raw_waits(const struct conn *c)
+{
+	return __atomic_load_n(&c->waiting, __ATOMIC_RELAXED) != 0;
+}
+
 /* Take the call that waits; the lock is held.  NULL: there is none.  heads_give(slot) ends it. */
 const struct raw *raw_take(struct conn *c);
 
