@@ -33,16 +33,26 @@ static char *put_number(char *p, unsigned v)
 }
 
 /* By hand: a trace has hundreds of thousands of them, and snprintf would be half of the work. */
+static char *put_ipv4(char *p, const uint8_t ip[4])
+{
+	for (int i = 0; i < 4; i++) {
+		p = put_number(p, ip[i]);
+		*p++ = i < 3 ? '.' : ':';
+	}
+	return p;
+}
+
+/* One address has one text, whatever family the socket is of: the two ends of a connection may differ
+ * in that. */
 static void print_address(char ret[64], const struct trace_address *a)
 {
+	static const uint8_t mapped[12] = {[10] = 0xff, [11] = 0xff}; /* ::ffff:0:0/96 */
 	char *p = ret;
 
 	if (a->family == AF_INET) {
-		for (int i = 0; i < 4; i++) {
-			p = put_number(p, a->ip[i]);
-			*p++ = i < 3 ? '.' : ':';
-		}
-		*put_number(p, a->port) = '\0';
+		*put_number(put_ipv4(p, a->ip), a->port) = '\0';
+	} else if (a->family == AF_INET6 && memcmp(a->ip, mapped, sizeof(mapped)) == 0) {
+		*put_number(put_ipv4(p, a->ip + sizeof(mapped)), a->port) = '\0';
 	} else if (a->family == AF_INET6) {
 		*p++ = '[';
 		inet_ntop(AF_INET6, a->ip, p, INET6_ADDRSTRLEN);

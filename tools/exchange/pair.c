@@ -4,7 +4,11 @@
  *
  * A pair is an accepted connection and one opened later, whose request repeats the Sec-WebSocket-Key;
  * or, where the proxy made a key of its own, the only candidate with the same path opened within a
- * second.  A process that talks to itself is no relay: its two ends are one connection.
+ * second.
+ *
+ * A process that talks to itself is no relay.  The two ends of one connection are never a pair; nor are
+ * two connections that both have their other end in here, as those of a test that opens many at once
+ * have: whether one was opened on behalf of the other cannot be told.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -21,6 +25,7 @@ struct leg {
 	const struct exchange *x;
 	struct span key; /* empty when there is none or it was masked */
 	struct span path;
+	bool own; /* the other end is in this process, too */
 	uint64_t t_ns;
 	uint64_t hash; /* of the key */
 };
@@ -55,8 +60,55 @@ static struct span path_of(const struct http_view *v)
 	return s;
 }
 
+/* ---- connections to ourselves ---- */
+
+/* Connections by their own and the other address. */
+struct ends {
+	const struct connection **c;
+	size_t n;
+};
+
+static int by_ends(const void *a, const void *b)
+{
+	const struct connection *x = *(const struct connection *const *)a,
+				*y = *(const struct connection *const *)b;
+	int local = strcmp(x->local, y->local);
+
+	return local ? local : strcmp(x->peer, y->peer);
+}
+
+static int by_other_ends(const void *key, const void *element)
+{
+	const struct connection *x = key, *y = *(const struct connection *const *)element;
+	int local = strcmp(x->peer, y->local);
+
+	return local ? local : strcmp(x->local, y->peer);
+}
+
+static struct ends ends_of(const struct process *p)
+{
+	struct ends e = {.c = calloc(p->connections, sizeof(*e.c))};
+
+	for (uint32_t i = 0; e.c && i < p->connections; i++) {
+		if (p->connection[i].peer[0] && p->connection[i].local[0])
+			e.c[e.n++] = &p->connection[i];
+	}
+	if (e.n)
+		qsort(e.c, e.n, sizeof(*e.c), by_ends);
+	return e;
+}
+
+static bool is_own(const struct ends *e, const struct connection *c)
+{
+	return e->n && c->peer[0] && bsearch(c, e->c, e->n, sizeof(*e->c), by_other_ends);
+}
+
+/* ---- pairs ---- */
+
 static void collect(struct process *p, struct legs *accepted, struct legs *opened)
 {
+	struct ends ends = ends_of(p);
+
 	for (uint32_t i = 0; i < p->connections; i++) {
 		struct connection *c = &p->connection[i];
 		struct legs *to = c->role == ROLE_SERVER ? accepted : opened;
@@ -74,11 +126,13 @@ static void collect(struct process *p, struct legs *accepted, struct legs *opene
 				.x = x,
 				.key = key ? key->value : (struct span){NULL, 0},
 				.path = path_of(x->request),
+				.own = is_own(&ends, c),
 				.t_ns = c->role == ROLE_SERVER ? x->t_head : x->t_start,
 				.hash = key ? hash_bytes(key->value) : 0,
 			};
 		}
 	}
+	free(ends.c);
 }
 
 static int by_hash(const void *a, const void *b)
@@ -97,14 +151,9 @@ static int by_time(const void *a, const void *b)
 	return x->t_ns < y->t_ns ? -1 : x->t_ns > y->t_ns;
 }
 
-static bool itself(const struct connection *a, const struct connection *b)
-{
-	return a->peer[0] && strcmp(a->peer, b->local) == 0 && strcmp(a->local, b->peer) == 0;
-}
-
 static bool fits(const struct leg *a, const struct leg *b)
 {
-	return a->t_ns && b->t_ns >= a->t_ns && !a->c->relay && !b->c->relay && !itself(a->c, b->c);
+	return a->t_ns && b->t_ns >= a->t_ns && !a->c->relay && !b->c->relay && !(a->own && b->own);
 }
 
 /* The accepted leg had no answer yet when b was opened. */

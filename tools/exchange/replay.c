@@ -3,6 +3,7 @@
  * exchange/replay: cases as text.  Parses the language and writes the trace with the same append that
  * the engine uses; what is wrong with a case is said with its line.
  */
+#include <arpa/inet.h>
 #include <errno.h>
 #include <inttypes.h>
 #include <stdarg.h>
@@ -425,7 +426,13 @@ static void put_lost(struct player *p)
 static void read_address(struct player *p, const char *s, struct trace_address *ret)
 {
 	unsigned a[4], port;
+	char ip[INET6_ADDRSTRLEN];
 
+	if (sscanf(s, "[%45[0-9a-f:.]]:%u", ip, &port) == 2 && inet_pton(AF_INET6, ip, ret->ip)) {
+		ret->family = AF_INET6;
+		ret->port = (uint16_t)port;
+		return;
+	}
 	if (sscanf(s, "%u.%u.%u.%u:%u", &a[0], &a[1], &a[2], &a[3], &port) != 5) {
 		wrong(p, "not an address: %s (write 10.0.0.1:80)", s);
 		return;
