@@ -44,6 +44,17 @@ static bool version_was_refused_well(const struct detect *d, const struct answer
 	       http_view_count(a->view, "sec-websocket-version");
 }
 
+/* "the client asked for version 12, the server speaks 13" */
+static void say_versions(struct finding *f, const struct detect *d, const struct answer *a)
+{
+	struct span asked = field_value(d->x->request, "sec-websocket-version");
+	struct span spoken = field_value(a->view, "sec-websocket-version");
+
+	FINDING_SAY(f, "; the client asked for version %b, the server speaks %b", &asked, &spoken);
+	FINDING_FIX(f, "The refusal names what the server speaks: let the client ask for that "
+		       "version.");
+}
+
 static void say_status(struct finding *f, const struct detect *d, const struct answer *a)
 {
 	struct span line = {a->view->status.p, a->view->status.n};
@@ -261,6 +272,8 @@ void rule_UPGRADE_REJECTED(struct detect *d)
 	finding_severity(f, quiet ? SEVERITY_INFO : SEVERITY_WARNING,
 			 h2c ? "h2c" : reject_sub(a->view->head.status));
 	say_status(f, d, a);
+	if (version_was_refused_well(d, a))
+		say_versions(f, d, a);
 	say_body(f, d, a);
 	say_text(f, d, a);
 	if (h2c)
