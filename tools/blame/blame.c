@@ -572,8 +572,8 @@ static bool blame_wrapper(const struct frame *const *user, uint32_t n, uint32_t 
 	return true;
 }
 
-/* At a witness the answer is being decided, or the body being taken: whoever called did it, whatever is
- * normal otherwise. */
+/* At a witness the answer is being decided, or the body or the connection taken: whoever called did
+ * it, whatever is normal otherwise. */
 static void judge_witness(struct blamer *b, const struct frame *const *user, uint32_t n,
 			  const struct exchange *x, bool answer, struct blame *ret)
 {
@@ -639,7 +639,7 @@ static void judge(struct blamer *b, const struct exchange *x, const struct event
 		ret->reason = nobody(b, s);
 	else if (cut_short(b, s))
 		ret->reason = cut_short(b, s);
-	else if (what == WITNESS_ANSWER || what == WITNESS_BODY)
+	else if (what == WITNESS_ANSWER || what == WITNESS_BODY || what == WITNESS_HIJACK)
 		judge_witness(b, user, n, x, what == WITNESS_ANSWER, ret);
 	else if (author && (ret->culprit = find_author(b, s, user, n)))
 		ret->reason = NULL;
