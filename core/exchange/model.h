@@ -35,6 +35,7 @@ enum witness_what {
 	WITNESS_ANSWER,	 /* the program decides what the answer is */
 	WITNESS_BODY,	 /* the program asks for the body of the request */
 	WITNESS_HIJACK,	 /* the program takes the connection over */
+	WITNESS_RETURN,	 /* the handler has returned; moved 1: somebody waits for bytes */
 };
 
 enum close_how {

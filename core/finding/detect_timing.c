@@ -508,6 +508,53 @@ static uint64_t last_written(const struct connection *c)
 	return 0;
 }
 
+/* Did anybody do anything with the connection behind that event?  What the kernel tells of the peer's
+ * end is no call, and the end of the process none of the program's. */
+static bool touched_behind(const struct connection *c, uint32_t i)
+{
+	while (++i < c->events) {
+		const struct event *e = &c->event[i];
+
+		if (e->kind == EVENT_TEXT || e->kind == EVENT_WITNESS ||
+		    (e->kind == EVENT_EOF && !e->tid) ||
+		    (e->kind == EVENT_CLOSE && e->close_how == CLOSE_EXIT))
+			continue;
+		return true;
+	}
+	return false;
+}
+
+void rule_HANDLER_LEFT_OPEN(struct detect *d)
+{
+	const struct connection *c = d->c;
+	uint32_t taken = model_witness_next(d->x, WITNESS_HIJACK, 0);
+	uint32_t left =
+		taken == MODEL_NONE ? MODEL_NONE : model_witness_next(d->x, WITNESS_RETURN, taken);
+	uint64_t until = d->p->t_end;
+	struct finding *f;
+
+	if (left == MODEL_NONE || !d->server || !d->switched || !d->whole || c->shared ||
+	    d->p->closes_unseen || c->event[left].moved || touched_behind(c, left))
+		return;
+	for (uint32_t i = taken; i < left; i++) {
+		if (c->event[i].kind == EVENT_DUP) /* in other hands, maybe */
+			return;
+	}
+	if (c->ev_close != MODEL_NONE && c->event[c->ev_close].t_ns < until)
+		until = c->event[c->ev_close].t_ns;
+	if (since(c->event[left].t_ns, until) < d->o->close_wait_ns)
+		return;
+	f = detect_raise(d, FINDING_HANDLER_LEFT_OPEN);
+	finding_evidence(f, left, DIR_TX, 0, 0);
+	finding_evidence(f, taken, DIR_TX, 0, 0);
+	finding_blame(f, taken);
+	FINDING_SAY(f,
+		    "the handler of %b returned %t after the 101; for %t nobody has read from "
+		    "descriptor %u, which is still open",
+		    &d->x->request->target, since(d->x->t_switched, c->event[left].t_ns),
+		    since(c->event[left].t_ns, until), (uint64_t)c->fd);
+}
+
 void rule_CLOSE_WAIT_HELD(struct detect *d)
 {
 	const struct connection *c = d->c;

@@ -59,6 +59,8 @@ static const struct {
 	 "If the number was believed to be a connection, its close went unseen."},
 	{"FORGET_PAIR", "New pairs of descriptors", "The same for two numbers."},
 	{"WAIT", "Waiting", "Passed straight on."},
+	{"POLL", "Registering for events",
+	 "Passed straight on. In Go programs it tells that somebody waits for the connection."},
 	{"FORK", "Children with a copy of the memory", "The child gets a trace file of its own."},
 	{"VFORK", "Children that share the memory",
 	 "Jumped to; nothing of ours stays on the stack."},

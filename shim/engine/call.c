@@ -16,6 +16,7 @@
 
 #include <errno.h>
 #include <linux/seccomp.h>
+#include <sys/epoll.h>
 #include <sys/prctl.h>
 
 enum {
@@ -233,6 +234,15 @@ static void fcntl_exits(struct call *c)
 		fd_duped(c, (int)c->arg[0], (int)c->ret);
 }
 
+/* Goroutines that read are in Go's own set since the accept; this is somebody's set of his own. */
+static NOINLINE void poll_exits(struct call *c)
+{
+	struct conn *conn = (int)c->arg[1] == EPOLL_CTL_DEL ? NULL : attach(c, (int)c->arg[2]);
+
+	if (conn)
+		observe_waits(conn, c);
+}
+
 static NOINLINE void fork_exits(struct call *c)
 {
 	/* The seccomp door does not learn the child's number: 0. */
@@ -261,6 +271,9 @@ static NOINLINE void descriptor_exits(struct call *c)
 		break;
 	case OP_SOCKETPAIR:
 		fd_paired(c);
+		break;
+	case OP_POLL:
+		poll_exits(c);
 		break;
 	case OP_SHUTDOWN:
 		fd_shut(c);

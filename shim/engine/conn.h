@@ -41,6 +41,12 @@ enum conn_bit {
 	CONN_BLOT_TX = 1u << 15,
 };
 
+/* conn.waits behind the answer, in Go. */
+enum conn_reader {
+	CONN_RETURNED = 7, /* the handler has returned, and nobody was waiting for bytes */
+	CONN_READER = 8,   /* + low bits of entered[DIR_RX]: that read, or a poll, still waits */
+};
+
 /* 440 bytes at most; 64 more lie in the file, and 4 in the table of descriptors. */
 struct conn {
 	struct phase_machine machine;
@@ -80,7 +86,7 @@ struct conn {
 	uint8_t dying;	   /* set without the lock: free it when you unlock */
 	uint8_t heads;	   /* 1 + slot of the pool of partial heads */
 	uint8_t waiting;   /* set without the lock: like heads, of a call that did not get it */
-	uint8_t waits : 4; /* reads recorded before the answer */
+	uint8_t waits : 4; /* reads recorded before the answer; behind it enum conn_reader */
 	uint8_t origin : 3;
 	uint8_t witnessed : 1; /* counted in engine_attempts */
 	uint8_t calls;	       /* not yet added to the header */

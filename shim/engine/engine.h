@@ -40,6 +40,7 @@ enum call_op {
 	OP_FORGET_PAIR, /* int[2] at arg0 */
 	OP_WAIT,	/* epoll, poll, select and kin: nothing to watch */
 	OP_FORK,	/* the child is a copy */
+	OP_POLL,	/* arg2 is added to an epoll set: in Go, somebody waits for it */
 	OP_VFORK,	/* the child shares our memory: a tail jump */
 	OP_SPAWN,	/* fork and exec in one */
 	OP_EXEC,
@@ -117,6 +118,10 @@ enum {
 	ENGINE_FDS = 1 << 20,
 };
 
+/* Is there an attempt anywhere that a witness could belong to?  One load: doors ask before they leave
+ * the caller's stack. */
+extern uint32_t engine_attempts;
+
 static inline bool engine_tracks(int fd)
 {
 	return (uint32_t)fd < engine_fd_limit && __atomic_load_n(&engine_fds[fd], __ATOMIC_RELAXED);
@@ -140,6 +145,8 @@ static inline bool engine_wants(enum call_op op, enum call_shape shape, uint64_t
 		return engine_tracks((int)a0);
 	case OP_SPLICE:
 		return engine_tracks((int)a0) || engine_tracks((int)a2);
+	case OP_POLL:
+		return engine_attempts && engine_tracks((int)a2);
 	case OP_DUP2:
 		return engine_tracks((int)a0) || engine_tracks((int)a1);
 	case OP_ACCEPT:
@@ -197,10 +204,6 @@ void engine_exit(struct call *c);
  * the goroutine read the head of an attempt that waits for its answer, or whose connection it took
  * over.  id: enum trace_witness_id; arg: as many as its row keeps. */
 void engine_witness(unsigned id, const struct call_place *place, const uint64_t arg[2]);
-
-/* Is there an attempt anywhere that a witness could belong to?  One load: doors ask before they leave
- * the caller's stack. */
-extern uint32_t engine_attempts;
 
 /* In the child of a fork, before anything else runs there (also noticed by itself at the next enter). */
 void engine_forked(void);

@@ -342,12 +342,47 @@ static bool tells(const struct conn *c, const struct call *call, int err)
 	return c->bits & CONN_RECORDED;
 }
 
+/* What conn.waits holds as long as no further read was entered. */
+static unsigned still_waits(const struct conn *c)
+{
+	return CONN_READER | (c->entered[DIR_RX] & (CONN_READER - 1));
+}
+
+void observe_waits(struct conn *c, const struct call *call)
+{
+	uint64_t t;
+
+	if (!c->witnessed || !conn_lock(c))
+		return;
+	if (c->id == call->conn_key && c->witnessed && !(c->bits & CONN_ATTEMPT)) {
+		if (c->waits == CONN_RETURNED) {
+			t = clock_now();
+			record_result(c, -1, call, DIR_RX, TRACE_WAITING, 0, t,
+				      stack_take(call->place, t));
+		}
+		c->waits = still_waits(c) & 15;
+	}
+	conn_unlock(c);
+}
+
+bool observe_return(struct conn *c)
+{
+	if (c->bits & CONN_ATTEMPT)
+		return false;
+	if (c->waits == still_waits(c))
+		return true;
+	c->waits = CONN_RETURNED;
+	return false;
+}
+
 void observe_nothing(struct conn *c, const struct call *call, enum dir dir, int err)
 {
 	bool told = tells(c, call, err);
 	uint64_t t = told ? clock_now() : 0;
 	uint64_t stack = told && !err ? stack_take(call->place, t) : 0;
 
+	if (err == EAGAIN && dir == DIR_RX)
+		observe_waits(c, call);
 	if ((err == EAGAIN || err == EINTR) && !told)
 		return;
 	if (!conn_lock(c))

@@ -44,6 +44,12 @@ void observe_moved(struct conn *c, const struct call *call, enum dir dir, uint64
 /* The call moved nothing: EOF (err 0) or an error (err is positive). */
 void observe_nothing(struct conn *c, const struct call *call, enum dir dir, int err);
 
+/* The call found nothing and waits, or lets the kernel tell when there is something.  Noted in Go, once
+ * the attempt is answered; the first time behind the return of the handler it gets a record. */
+void observe_waits(struct conn *c, const struct call *call);
+/* The handler of c, which is locked, has returned.  True when somebody else waits for bytes. */
+bool observe_return(struct conn *c);
+
 /* A read is about to begin while an attempt waits for its answer.  True when that was recorded. */
 bool observe_read_begins(struct conn *c, const struct call *call);
 

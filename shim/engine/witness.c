@@ -7,6 +7,7 @@
  */
 #include "shim/engine/witness.h"
 #include "shim/engine/clock.h"
+#include "shim/engine/observe.h"
 #include "shim/engine/record.h"
 #include "shim/engine/recorder.h"
 #include "shim/engine/stack.h"
@@ -124,7 +125,11 @@ uint32_t witness_conn(const struct call_place *place)
 
 static bool is_noted(struct owner *o, unsigned id)
 {
-	uint32_t n = o->noted[id != TRACE_WITNESS_HTTP_BODY_READ]++;
+	uint32_t n;
+
+	if (id == TRACE_WITNESS_HTTP_RETURN)
+		return true; /* once per goroutine */
+	n = o->noted[id != TRACE_WITNESS_HTTP_BODY_READ]++;
 
 	return n < NOTED || !(n & (n - 1));
 }
@@ -156,6 +161,7 @@ void engine_witness(unsigned id, const struct call_place *place, const uint64_t 
 	struct owner *o;
 	struct conn *c;
 	uint32_t conn;
+	uint64_t kept[2] = {arg[0], arg[1]};
 
 	if (!engine.active || engine.quiet || !*engine.alive)
 		return;
@@ -168,7 +174,10 @@ void engine_witness(unsigned id, const struct call_place *place, const uint64_t 
 		recorder_lost(TRACE_LOST_RACE, 0);
 		return;
 	}
-	if (c->id == conn && c->witnessed)
-		note(c, id, place, arg);
+	if (c->id == conn && c->witnessed) {
+		if (id == TRACE_WITNESS_HTTP_RETURN)
+			kept[0] = observe_return(c);
+		note(c, id, place, kept);
+	}
 	conn_unlock(c);
 }

@@ -26,7 +26,7 @@ void libc_syscall_start(void)
 		unsigned id = call_from_nr(nr);
 
 		if (id < CALL_COUNT && call_table[id].op != OP_VFORK &&
-		    call_table[id].op != OP_WAIT)
+		    call_table[id].op != OP_WAIT && call_table[id].op != OP_POLL)
 			libc_syscall_watch[nr] = 1;
 	}
 }

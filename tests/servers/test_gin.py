@@ -109,7 +109,10 @@ class GinCase:
         with self.server.client() as client:
             client.send(handshake_bytes("/ws/version", version="12"))
             client.recv_head()
-            assert_primary(self.server.trace, "/ws/version", "version-negotiation")
+            exchange = assert_primary(self.server.trace, "/ws/version", "upgrade-rejected",
+                                      status=400)
+        self.assertIn("the client asked for version 12, the server speaks 13",
+                      exchange["findings"][0]["message"])
 
     def test_http_written_on_an_upgraded_connection(self):
         with self.server.client() as client:
@@ -117,6 +120,27 @@ class GinCase:
             client.recv_until_close()
             exchange = assert_primary(self.server.trace, "/after/ws", "http-after-101")
         self.assert_blamed(exchange, "http-after-101", "answerAfterwards")
+
+    def forget(self, client, case):
+        path = "/forget/ws/" + case
+        client.ws_open(path)
+        exchange = assert_primary(self.server.trace, path, "handler-left-open", *SOON)
+        self.assert_blamed(exchange, "handler-left-open", "upgradeAndForget")
+
+    def test_a_handler_that_forgets_to_close(self):
+        with self.server.client() as client:
+            self.forget(client, "stays")
+            client.finish()
+            self.server.wait_finding("close-wait-held", *SOON)
+
+    def test_a_connection_that_somebody_else_waits_for_is_not_forgotten(self):
+        for path in ("/handed/ws", "/polled/ws"):
+            with self.server.client() as client, self.server.client() as later:
+                client.ws_open(path)
+                # Whoever is forgotten later is found: there was time enough to find this one.
+                self.forget(later, "later" + path.replace("/", "-"))
+                assert_healthy(self.server.trace, path, *SOON)
+                client.ws_close()
 
 
 class GinCurrentCgo(GinCase, ServerCase):

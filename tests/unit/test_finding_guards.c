@@ -242,6 +242,7 @@ static void no_absence_is_judged(const struct image *img, const struct connectio
 		{FINDING_NEVER_ANSWERED, options.never_answered_ns},
 		{FINDING_PREMATURE_BODY_READ, options.never_answered_ns},
 		{FINDING_CLOSE_WAIT_HELD, options.close_wait_ns},
+		{FINDING_HANDLER_LEFT_OPEN, options.close_wait_ns},
 		{FINDING_SILENT_AFTER_101, options.silent_ns},
 		{FINDING_RELAY_ORPHAN, options.orphan_ns},
 		{FINDING_EARLY_DATA_LOST, options.relay_ns},

@@ -165,9 +165,15 @@ static void write_witness(const struct timeline *t, const struct event *e)
 	const char *function = model_witness_function(e);
 
 	if (e->off)
-		fprintf(t->p->out, "goroutine %" PRIu64 " entered ", e->off);
+		fprintf(t->p->out, "goroutine %" PRIu64 " ", e->off);
 	else
-		fprintf(t->p->out, "thread %" PRIu32 " entered ", e->tid);
+		fprintf(t->p->out, "thread %" PRIu32 " ", e->tid);
+	if (model_witness_what(e) == WITNESS_RETURN) {
+		fprintf(t->p->out, "returned from the handler%s",
+			e->moved ? ", another one waits for bytes" : "");
+		return;
+	}
+	fputs("entered ", t->p->out);
 	page_put(t->p, INK_BOLD, "%s",
 		 function ? function : "a function this version does not know");
 	if (e->witness == TRACE_WITNESS_HTTP_WRITE_HEADER)

@@ -128,6 +128,55 @@ func upgradeAndForget(c *gin.Context) {
 	}
 }
 
+// upgradeAndHandOver returns while another goroutine reads on.
+func upgradeAndHandOver(c *gin.Context) {
+	conn, err := upgrader.Upgrade(c.Writer, c.Request, nil)
+	if err != nil {
+		return
+	}
+	go func() {
+		defer conn.Close()
+		for {
+			kind, message, err := conn.ReadMessage()
+			if err != nil || conn.WriteMessage(kind, message) != nil {
+				return
+			}
+		}
+	}()
+}
+
+// upgradeAndPoll returns with no goroutine for the connection: one for all waits until the kernel says
+// that there is something to read, and then ends it.
+func upgradeAndPoll(c *gin.Context) {
+	conn, err := upgrader.Upgrade(c.Writer, c.Request, nil)
+	if err != nil {
+		return
+	}
+	set, err := syscall.EpollCreate1(syscall.EPOLL_CLOEXEC)
+	if err != nil {
+		log.Fatal(err)
+	}
+	raw, err := conn.UnderlyingConn().(syscall.Conn).SyscallConn()
+	if err != nil {
+		log.Fatal(err)
+	}
+	raw.Control(func(fd uintptr) {
+		err = syscall.EpollCtl(set, syscall.EPOLL_CTL_ADD, int(fd),
+			&syscall.EpollEvent{Events: syscall.EPOLLIN, Fd: int32(fd)})
+	})
+	if err != nil {
+		log.Fatal(err)
+	}
+	go func() {
+		defer syscall.Close(set)
+		defer conn.Close()
+		for n, err := 0, error(syscall.EINTR); err == syscall.EINTR && n < 1; {
+			n, err = syscall.EpollWait(set, make([]syscall.EpollEvent, 1), -1)
+		}
+		conn.ReadMessage()
+	}()
+}
+
 // writeThroughGin goes on using the ResponseWriter whose connection was taken over.
 func writeThroughGin(c *gin.Context) {
 	conn, err := upgrader.Upgrade(c.Writer, c.Request, nil)
@@ -161,7 +210,9 @@ func routes() *gin.Engine {
 	r.GET("/lost/ws", loseField, echo)
 	r.GET("/after/ws", answerAfterwards, upgradeAndReturn)
 	r.GET("/through/ws", writeThroughGin)
-	r.GET("/forget/ws", upgradeAndForget)
+	r.GET("/forget/ws/:case", upgradeAndForget)
+	r.GET("/handed/ws", upgradeAndHandOver)
+	r.GET("/polled/ws", upgradeAndPoll)
 	r.GET("/crash/ws", crash)
 	return r
 }
