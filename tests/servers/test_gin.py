@@ -142,6 +142,34 @@ class GinCase:
                 assert_healthy(self.server.trace, path, *SOON)
                 client.ws_close()
 
+    def test_a_head_slower_than_the_server_allows(self):
+        with self.server.client() as client:
+            client.send(handshake_bytes("/ws/slow-head")[:-2])
+            self.assertEqual(client.recv_until_close(), b"")
+            exchange = assert_primary(self.server.trace, "/ws/slow-head", "head-never-complete")
+        found = exchange["findings"][0]
+        self.assertEqual((found["sub"], found["blame"]), ("timeout", None))
+        self.assertIn("ReadHeaderTimeout", found["fix"])
+
+    def test_a_body_slower_than_the_server_gives_heads_is_waited_for(self):
+        path = "/body/slow/ws"
+        with self.server.client() as client:
+            client.send(handshake_bytes(path, [("Content-Length", "2")]) + b"o")
+            assert_primary(self.server.trace, path, "premature-body-read",
+                           "--never-answered", "1200ms")  # heads get one second
+            client.send(b"k")
+            self.assertEqual(client.recv_head().status, 101)
+            exchange = assert_primary(self.server.trace, path, "premature-body-read", status=101)
+        self.assert_blamed(exchange, "premature-body-read", "logBody")
+
+    def test_a_peer_of_whom_nothing_is_heard_is_noted_and_nobody_blamed(self):
+        with self.server.client() as client:
+            client.ws_open("/ws/stalled")
+            exchange = assert_primary(self.server.trace, "/ws/stalled", "silent-after-101",
+                                      "--silent", "300ms", *SOON)
+        found = exchange["findings"]
+        self.assertEqual([(f["severity"], f["blame"]) for f in found], [("info", None)])
+
 
 class GinCurrentCgo(GinCase, ServerCase):
     shape, early = "cgo", "upgrade-ignored-2xx"
