@@ -26,6 +26,10 @@ int memcmp(const void *a, const void *b, size_t n);
 #define memcmp(a, b, n)	    __builtin_memcmp(a, b, n)
 #endif
 
+/* What runs for every plain message: kept together, because between two messages the kernel runs, and
+ * every line of code has to be fetched again. */
+#define CORE_HOT __attribute__((hot))
+
 #define CORE_ARRAY_LEN(a) (sizeof(a) / sizeof((a)[0]))
 #define CORE_ALIGN8(n)	  (((n) + 7u) & ~(uintptr_t)7u)
 

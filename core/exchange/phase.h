@@ -143,7 +143,8 @@ void phase_end(struct phase_machine *m, enum dir dir, enum phase_end how, phase_
  *   p, n     not empty; of an answer the first run of bytes, which must hold the whole head
  *   moved    bytes of the answer's call in all; those behind n are not looked at
  *   known    what http_head_feed makes of the head that p begins with, from somebody who knows it
- *	      already; NULL: it is read */
+ *	      already; NULL: it is read.  Only the result of that reading is not where phase_feed
+ *	      leaves it, in request or response, which nobody asks for between messages */
 bool phase_plain_request(struct phase_machine *m, enum dir dir, const uint8_t *p, size_t n,
 			 const struct http_head *known);
 bool phase_plain_answer(struct phase_machine *m, enum dir dir, const uint8_t *p, size_t n,

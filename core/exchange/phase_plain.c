@@ -17,29 +17,28 @@ static bool is_calm(const struct phase_machine *m, const uint8_t *p)
 	       (m->req_step == REQ_SNIFF && !m->held && *p != 'P' && http_is_token(*p));
 }
 
-static inline bool is_whole_head(struct http_head *h, enum http_kind kind, const uint8_t *p,
-				 size_t n, const struct http_head *known)
+/* The head p begins with; NULL when it is not all there. */
+static inline const struct http_head *whole_head(struct http_head *h, enum http_kind kind,
+						 const uint8_t *p, size_t n)
 {
-	if (known) {
-		*h = *known;
-		return true;
-	}
 	http_head_init(h, kind);
 	(void)http_head_feed(h, p, n, NULL, NULL);
-	return h->state == HTTP_DONE;
+	return h->state == HTTP_DONE ? h : NULL;
 }
 
-bool phase_plain_request(struct phase_machine *m, enum dir dir, const uint8_t *p, size_t n,
-			 const struct http_head *known)
+CORE_HOT bool phase_plain_request(struct phase_machine *m, enum dir dir, const uint8_t *p, size_t n,
+				  const struct http_head *known)
 {
-	struct http_head *h = &m->request;
+	const struct http_head *h = known;
 	uint64_t len;
 
 	if (dir != request_dir(m) || m->asked != m->answered || !is_calm(m, p) ||
-	    !http_is_token(*p) || !is_whole_head(h, HTTP_REQUEST, p, n, known) || h->len != n)
+	    !http_is_token(*p))
 		return false;
-	if (h->version == 0x09 || h->method == HTTP_CONNECT || http_head_is_attempt(h) ||
-	    http_request_body(h, &len))
+	if (!h)
+		h = whole_head(&m->request, HTTP_REQUEST, p, n);
+	if (!h || h->len != n || h->version == 0x09 || h->method == HTTP_CONNECT ||
+	    http_head_is_attempt(h) || http_request_body(h, &len))
 		return false;
 	m->off[dir] += n;
 	m->pending[m->asked++ % PHASE_PENDING] = h->method;
@@ -48,24 +47,28 @@ bool phase_plain_request(struct phase_machine *m, enum dir dir, const uint8_t *p
 	return true;
 }
 
-bool phase_plain_answer(struct phase_machine *m, enum dir dir, const uint8_t *p, size_t n,
-			uint64_t moved, const struct http_head *known)
+CORE_HOT bool phase_plain_answer(struct phase_machine *m, enum dir dir, const uint8_t *p, size_t n,
+				 uint64_t moved, const struct http_head *known)
 {
 	uint8_t kind = m->pending[m->answered % PHASE_PENDING];
+	const struct http_head *h = known;
 	uint64_t len = 0;
 
 	if (dir != answer_dir(m) || m->asked - m->answered != 1 || m->req_step != REQ_IDLE ||
-	    !is_calm(m, p) || kind == HTTP_CONNECT || (kind & ~KIND_METHOD) || *p != 'H' ||
-	    !is_whole_head(&m->response, HTTP_RESPONSE, p, n, known) || m->response.status < 200)
+	    !is_calm(m, p) || kind == HTTP_CONNECT || (kind & ~KIND_METHOD) || *p != 'H')
 		return false;
-	switch (http_response_body(&m->response, (enum http_method)kind, &len)) {
+	if (!h)
+		h = whole_head(&m->response, HTTP_RESPONSE, p, n);
+	if (!h || h->status < 200)
+		return false;
+	switch (http_response_body(h, (enum http_method)kind, &len)) {
 	case HTTP_BODY_NONE:
 	case HTTP_BODY_LENGTH:
 		break;
 	default:
 		return false;
 	}
-	if (moved - m->response.len != len)
+	if (moved - h->len != len)
 		return false;
 	m->off[dir] += moved;
 	m->answered++;

@@ -18,11 +18,8 @@ static uint8_t *half_bytes(struct trace_header *h, uint32_t half)
 
 uint64_t trace_layout(struct trace_header *h, uint64_t max_bytes)
 {
-	const uint64_t modules = TRACE_HEADER_SIZE;
-	const uint64_t routes = modules + TRACE_MODULES * sizeof(struct trace_module);
-	const uint64_t connections = routes + TRACE_ROUTES * sizeof(struct trace_route);
-	const uint64_t data =
-		PAGE_UP(connections + TRACE_CONNECTIONS * sizeof(struct trace_connection));
+	const uint64_t data = PAGE_UP(TRACE_CONNECTIONS_OFF +
+				      TRACE_CONNECTIONS * sizeof(struct trace_connection));
 	uint64_t half;
 
 	if (max_bytes < data || max_bytes > UINT64_C(1) << 46)
@@ -35,9 +32,9 @@ uint64_t trace_layout(struct trace_header *h, uint64_t max_bytes)
 	h->version = TRACE_VERSION;
 	h->endian = TRACE_ENDIAN;
 	h->file_size = data + 2 * half;
-	h->modules_off = modules;
-	h->routes_off = routes;
-	h->connections_off = connections;
+	h->modules_off = TRACE_HEADER_SIZE;
+	h->routes_off = TRACE_ROUTES_OFF;
+	h->connections_off = TRACE_CONNECTIONS_OFF;
 	h->data_off = data;
 	h->half_size = half;
 	h->half[0].sequence = 1;

@@ -143,6 +143,10 @@ _Static_assert(sizeof(struct trace_module) == 256, "file format");
 _Static_assert(sizeof(struct trace_route) == 256, "file format");
 _Static_assert(sizeof(struct trace_connection) == 64, "file format");
 
+/* Where a writer puts the tables; a reader believes the header.  No row lies in two pages. */
+#define TRACE_ROUTES_OFF      (TRACE_HEADER_SIZE + TRACE_MODULES * sizeof(struct trace_module))
+#define TRACE_CONNECTIONS_OFF (TRACE_ROUTES_OFF + TRACE_ROUTES * sizeof(struct trace_route))
+
 /* In half.cursor: no reservation succeeds here until the half is opened again. */
 #define TRACE_CURSOR_CLOSED (UINT64_C(1) << 63)
 

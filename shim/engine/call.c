@@ -35,7 +35,7 @@ static bool notice_fork(void)
 }
 
 /* Remember which connection fd means now; NULL when it means none. */
-static struct conn *attach(struct call *c, int fd)
+static inline struct conn *attach(struct call *c, int fd)
 {
 	struct conn *conn = conn_of(fd);
 
@@ -49,7 +49,7 @@ static struct conn *attach(struct call *c, int fd)
 
 /* ---- before ---- */
 
-static NOINLINE void read_enters(struct call *c)
+static CORE_HOT NOINLINE void read_enters(struct call *c)
 {
 	struct conn *conn = attach(c, (int)c->arg[0]);
 
@@ -60,7 +60,7 @@ static NOINLINE void read_enters(struct call *c)
 		c->flags |= OBSERVE_TOLD;
 }
 
-static NOINLINE void write_enters(struct call *c)
+static CORE_HOT NOINLINE void write_enters(struct call *c)
 {
 	struct conn *conn = attach(c, (int)c->arg[0]);
 
@@ -103,18 +103,10 @@ static NOINLINE void seccomp_enters(struct call *c)
 	engine.quiet = true;
 }
 
-void engine_enter(struct call *c)
+/* The rest of engine_enter, and of engine_exit below: apart from what every message goes through. */
+static NOINLINE void other_enters(struct call *c, enum call_op op)
 {
-	c->flags = 0;
-	c->t_enter = 0;
-	c->conn = 0;
-	if (!notice_fork() || engine.quiet)
-		return;
-	switch ((enum call_op)call_table[c->id].op) {
-	case OP_READ:
-		read_enters(c);
-		break;
-	case OP_WRITE:
+	switch (op) {
 	case OP_SENDFILE:
 		write_enters(c);
 		break;
@@ -133,6 +125,23 @@ void engine_enter(struct call *c)
 	default:
 		break;
 	}
+}
+
+CORE_HOT void engine_enter(struct call *c)
+{
+	enum call_op op = (enum call_op)call_table[c->id].op;
+
+	c->flags = 0;
+	c->t_enter = 0;
+	c->conn = 0;
+	if (!notice_fork() || engine.quiet)
+		return;
+	if (op == OP_READ)
+		read_enters(c);
+	else if (op == OP_WRITE)
+		write_enters(c);
+	else
+		other_enters(c, op);
 }
 
 /* ---- after ---- */
@@ -161,7 +170,7 @@ static void moved_nothing(struct call *c, struct conn *conn, enum dir dir)
 		observe_nothing(conn, c, dir, 0);
 }
 
-static NOINLINE void read_exits(struct call *c)
+static CORE_HOT NOINLINE void read_exits(struct call *c)
 {
 	struct conn *conn = conn_at(c->conn);
 	uint32_t flags;
@@ -183,7 +192,7 @@ static NOINLINE void read_exits(struct call *c)
 		moved_nothing(c, conn, DIR_RX);
 }
 
-static NOINLINE void write_exits(struct call *c, bool hidden)
+static CORE_HOT NOINLINE void write_exits(struct call *c, bool hidden)
 {
 	uint64_t moved;
 
@@ -304,22 +313,9 @@ static NOINLINE void descriptor_exits(struct call *c)
 	}
 }
 
-void engine_exit(struct call *c)
+static NOINLINE void other_exits(struct call *c, enum call_op op)
 {
-	if (!notice_fork())
-		return;
-	if (engine.quiet) {
-		if ((c->flags & FLAG_QUIET) && c->ret < 0)
-			engine.quiet = false;
-		return;
-	}
-	switch ((enum call_op)call_table[c->id].op) {
-	case OP_READ:
-		read_exits(c);
-		break;
-	case OP_WRITE:
-		write_exits(c, false);
-		break;
+	switch (op) {
 	case OP_SENDFILE:
 		write_exits(c, true);
 		break;
@@ -337,4 +333,23 @@ void engine_exit(struct call *c)
 			descriptor_exits(c);
 		break;
 	}
+}
+
+CORE_HOT void engine_exit(struct call *c)
+{
+	enum call_op op = (enum call_op)call_table[c->id].op;
+
+	if (!notice_fork())
+		return;
+	if (engine.quiet) {
+		if ((c->flags & FLAG_QUIET) && c->ret < 0)
+			engine.quiet = false;
+		return;
+	}
+	if (op == OP_READ)
+		read_exits(c);
+	else if (op == OP_WRITE)
+		write_exits(c, false);
+	else
+		other_exits(c, op);
 }

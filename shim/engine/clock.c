@@ -21,7 +21,7 @@ typedef int clock_reader(clockid_t clock, struct timespec *ts);
 
 static clock_reader *read_vdso;
 uint64_t clock_thread_off;
-static bool counts; /* the processor's counter may be read */
+ENGINE_HOT static bool counts; /* the processor's counter may be read */
 static struct tick tick __attribute__((aligned(64)));
 
 /* Where the C libraries we know keep the id in the control block: musl 1.2, musl 1.1, glibc (x86-64).
@@ -162,7 +162,8 @@ void clock_ask_always(void)
 /* ---- the counter ---- */
 
 static uint64_t first_tick, first_ns; /* both at the start */
-static uint64_t tick_ns; /* nanoseconds per tick, 32 bits behind the point; 0: not known yet */
+ENGINE_HOT static uint64_t
+	tick_ns; /* nanoseconds per tick, 32 bits behind the point; 0: not known yet */
 
 /* Where the kernel's clock is that counter, it found it steady and the same on all processors, and a
  * process that may not read it could not ask for the time either. */
@@ -181,7 +182,7 @@ static bool find_counter(void)
 	return n == sizeof(name) - 1 && !memcmp(now, name, sizeof(name) - 1);
 }
 
-uint64_t clock_ticks(void)
+CORE_HOT uint64_t clock_ticks(void)
 {
 	return counts ? sys_counter() : clock_now();
 }
@@ -204,7 +205,7 @@ static __attribute__((noinline)) uint64_t find_tick_ns(void)
 	return ns;
 }
 
-uint64_t clock_elapsed(uint64_t from, uint64_t to)
+CORE_HOT uint64_t clock_elapsed(uint64_t from, uint64_t to)
 {
 	uint64_t per = __atomic_load_n(&tick_ns, __ATOMIC_RELAXED);
 

@@ -21,7 +21,7 @@ enum {
 };
 
 static struct reserve rows;
-struct conn *conn_table;	    /* where they begin */
+ENGINE_HOT struct conn *conn_table; /* where they begin */
 static uint64_t free_head;	    /* counter << 32 | row; row 0: empty */
 static uint32_t fresh = CONN_FIRST; /* rows from here on were never used; those before are open */
 static uint32_t last_id;

@@ -50,46 +50,48 @@ enum conn_reader {
 /* 440 bytes at most; 64 more lie in the file, and 4 in the table of descriptors. */
 struct conn {
 	struct phase_machine machine;
-	struct masker mask[2];
-	uint64_t cookie;
-	uint64_t t_open;
+	/* What plain messages look at, together: with the end of the machine that is three or four
+	 * lines of the cache. */
+	uint32_t id;		/* 0: free */
+	uint32_t entered[2];	/* counts calls entered: two at once are noticed by it */
+	uint32_t last_what[2];	/* of the call that came back last: buffer and result, mixed; */
+	uint16_t last_frame[2]; /* ... address of its struct call / 16 */
+	uint32_t missed[2];	/* bytes moved by calls that did not get the lock, nor to wait */
+	uint16_t bits;
+	uint16_t route;
+	uint8_t lock;
+	uint8_t dying; /* set without the lock: free it when you unlock */
+	uint8_t heads; /* 1 + slot of the pool of partial heads */
+	uint8_t calls; /* not yet added to the header */
 	union {
 		uint64_t ready; /* when the head of the counted request was complete, in ticks */
 		uint64_t took;	/* from there to the head of the answer, in nanoseconds */
 	};
 	union {
+		/* Not recording: where both streams stood when the counted request began. */
+		uint64_t start[2];
 		/* Recording: of each direction, what lies before limit and from resume on. */
 		struct {
 			uint64_t limit[2], resume[2];
 		};
-		/* Not recording: where both streams stood when the counted request began. */
-		uint64_t start[2];
 	};
-	uint64_t head_off;   /* first byte of the request head read last */
+	uint64_t head_off; /* first byte of the request head read last */
+	/* And the rest. */
+	uint64_t cookie;
+	uint64_t t_open;
 	uint64_t open_stack; /* of the accept or connect */
-	uint32_t id;	     /* 0: free */
-	uint32_t fd;	     /* one that means it; of a free row: the next free one */
+	struct masker mask[2];
+	uint32_t fd; /* one that means it; of a free row: the next free one */
 	uint32_t listener;
-	uint32_t epoch;	       /* half in which the OPEN record lies, 0: nowhere */
-	uint32_t entered[2];   /* counts calls entered: two at once are noticed by it */
-	uint32_t last_what[2]; /* of the call that came back last: buffer and result, mixed; */
-	uint32_t missed[2];    /* bytes moved by calls that did not get the lock, nor to wait */
-	uint32_t attempt;      /* ordinal of the attempt recorded last */
-	uint16_t bits;
-	uint16_t refs;	/* descriptors */
-	uint16_t owner; /* row of the text owners, 0: none */
-	uint16_t route;
-	uint16_t call; /* that opened it */
-	uint16_t last_frame
-		[2]; /* of the call that came back last: address of its struct call / 16 */
-	uint8_t lock;
-	uint8_t dying;	   /* set without the lock: free it when you unlock */
-	uint8_t heads;	   /* 1 + slot of the pool of partial heads */
+	uint32_t epoch;	   /* half in which the OPEN record lies, 0: nowhere */
+	uint32_t attempt;  /* ordinal of the attempt recorded last */
+	uint16_t refs;	   /* descriptors */
+	uint16_t owner;	   /* row of the text owners, 0: none */
+	uint16_t call;	   /* that opened it */
 	uint8_t waiting;   /* set without the lock: like heads, of a call that did not get it */
 	uint8_t waits : 4; /* reads recorded before the answer; behind it enum conn_reader */
 	uint8_t origin : 3;
 	uint8_t witnessed : 1; /* counted in engine_attempts */
-	uint8_t calls;	       /* not yet added to the header */
 };
 _Static_assert(sizeof(struct conn) <= 440, "memory per idle connection is a promise");
 
@@ -152,13 +154,7 @@ uint64_t conn_cookie(int fd);
 /* Its row in the trace file, NULL when there is none to store to. */
 static inline struct trace_connection *conn_file_row(const struct conn *c)
 {
-	struct trace_header *h = recorder_header;
-	struct trace_connection *row;
-
-	if (!h)
-		return NULL;
-	row = (struct trace_connection *)((uint8_t *)h + h->connections_off) + conn_row(c);
-	return recorder_touch(row, sizeof(*row)) ? row : NULL;
+	return recorder_row(TRACE_CONNECTIONS_OFF, sizeof(struct trace_connection), conn_row(c));
 }
 
 /* Bring its row in the trace file up to date; t 0 keeps the time. */

@@ -16,15 +16,9 @@ enum {
 	ROW_CLAIMED = 2,
 };
 
-static struct trace_route *row_at(uint32_t i)
+static inline struct trace_route *row_at(uint32_t i)
 {
-	struct trace_header *h = recorder_header;
-	struct trace_route *row;
-
-	if (!h)
-		return NULL;
-	row = (struct trace_route *)((uint8_t *)h + h->routes_off) + i;
-	return recorder_touch(row, sizeof(*row)) ? row : NULL;
+	return recorder_row(TRACE_ROUTES_OFF, sizeof(struct trace_route), i);
 }
 
 /* The path of a request line: without query, and without scheme and authority of the absolute form,
@@ -152,7 +146,8 @@ static unsigned bucket_of(uint64_t took_ns)
 	return i < TRACE_BUCKETS ? i : TRACE_BUCKETS - 1;
 }
 
-void counts_add(uint16_t route, unsigned status, uint64_t took_ns, uint64_t rx, uint64_t tx)
+CORE_HOT void counts_add(uint16_t route, unsigned status, uint64_t took_ns, uint64_t rx,
+			 uint64_t tx)
 {
 	struct trace_route *row;
 

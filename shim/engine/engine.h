@@ -106,6 +106,10 @@ struct call {
 	const struct call_place *place;
 };
 
+/* What nearly every call reads: in the file a section of its own, so that it shares a few lines of the
+ * cache and one page instead of one each. */
+#define ENGINE_HOT __attribute__((section("engine_hot")))
+
 /* ---- the fast test ---- */
 
 /* One word per descriptor: 0 untracked, 1 text (fd 1 and 2), otherwise a connection.  A zero-filled

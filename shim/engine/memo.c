@@ -6,6 +6,7 @@
  * after.  A writer that is not in this process any more (fork) leaves a place nobody uses.
  */
 #include "shim/engine/memo.h"
+#include "shim/engine/engine.h"
 
 enum {
 	PLACE_BITS = 4,
@@ -32,7 +33,7 @@ struct place {
 } __attribute__((aligned(64)));
 
 static struct place places[PLACES];
-static uint32_t memo_age = 1;
+ENGINE_HOT static uint32_t memo_age = 1;
 
 static inline uint64_t load(const uint8_t *p)
 {
@@ -88,7 +89,8 @@ static inline void copy_head(struct http_head *to, const struct http_head *from)
 		__atomic_store_n(&t[i], __atomic_load_n(&f[i], __ATOMIC_RELAXED), __ATOMIC_RELAXED);
 }
 
-bool memo_find(enum http_kind kind, const uint8_t *p, size_t n, uint64_t whole, struct memo *ret)
+CORE_HOT bool memo_find(enum http_kind kind, const uint8_t *p, size_t n, uint64_t whole,
+			struct memo *ret)
 {
 	struct place *at;
 	uint32_t turn;

@@ -182,8 +182,8 @@ static void add_row(const struct mapping *m)
 		    rows[i].file_off == m->off)
 			return;
 	}
-	row = &rows[n];
-	if (!recorder_touch(row, sizeof(*row)))
+	row = recorder_row(TRACE_HEADER_SIZE, sizeof(*row), n);
+	if (!row)
 		return;
 	row->start = m->start;
 	row->end = m->end;

@@ -208,8 +208,9 @@ static __attribute__((noinline)) void skip(struct watch *w, uint64_t moved)
 }
 
 /* Is there anything to look at in this call?  Then the connection is locked. */
-static __attribute__((noinline)) bool admit(struct conn *c, const struct call *call, enum dir dir,
-					    uint64_t moved, bool hidden, uint64_t stack)
+static CORE_HOT __attribute__((noinline)) bool admit(struct conn *c, const struct call *call,
+						     enum dir dir, uint64_t moved, bool hidden,
+						     uint64_t stack)
 {
 	if (!conn_lock(c)) {
 		raw_moved(c, call, dir, moved, hidden, stack);
@@ -285,8 +286,8 @@ static inline uint64_t foresee_stack(const struct conn *c, const struct call *ca
 	return stack_take(call->place, observe_time(call, dir));
 }
 
-void observe_moved(struct conn *c, const struct call *call, enum dir dir, uint64_t moved,
-		   bool hidden)
+CORE_HOT void observe_moved(struct conn *c, const struct call *call, enum dir dir, uint64_t moved,
+			    bool hidden)
 {
 	uint64_t stack = foresee_stack(c, call, dir);
 

@@ -160,11 +160,9 @@ static struct span first_run(const struct call *call, uint64_t moved)
 	return (struct span){NULL, 0};
 }
 
-static void count_request(struct conn *c, const struct call *call, enum dir dir, struct span head,
-			  uint16_t route)
+static inline void count_request(struct conn *c, const struct call *call, enum dir dir,
+				 struct span head, enum http_method method, uint16_t route)
 {
-	enum http_method method = (enum http_method)c->machine.request.method;
-
 	c->ready = observe_ticks(call, dir);
 	c->start[DIR_RX] = c->machine.off[DIR_RX];
 	c->start[DIR_TX] = c->machine.off[DIR_TX];
@@ -178,42 +176,60 @@ static void count_request(struct conn *c, const struct call *call, enum dir dir,
 	c->bits |= CONN_COUNTING;
 }
 
-static void count_answer(struct conn *c, const struct call *call, enum dir dir)
+static inline void count_answer(struct conn *c, const struct call *call, enum dir dir,
+				unsigned status)
 {
 	uint64_t took = clock_elapsed(c->ready, observe_ticks(call, dir));
 
-	counts_add(c->route, c->machine.response.status, took,
-		   c->machine.off[DIR_RX] - c->start[DIR_RX],
+	counts_add(c->route, status, took, c->machine.off[DIR_RX] - c->start[DIR_RX],
 		   c->machine.off[DIR_TX] - c->start[DIR_TX]);
 	c->bits &= (uint16_t)~CONN_COUNTING;
 }
 
-bool quick_plain(struct conn *c, const struct call *call, enum dir dir, uint64_t moved)
+static inline bool is_plain_request(struct conn *c, const struct call *call, enum dir dir,
+				    struct span s, const struct memo *known)
+{
+	struct phase_machine *m = &c->machine;
+
+	if (!phase_plain_request(m, dir, s.p, s.n, known ? &known->head : NULL))
+		return false;
+	count_request(c, call, dir, s,
+		      (enum http_method)(known ? known->head.method : m->request.method),
+		      known ? known->route : COUNTS_NONE);
+	if (!known)
+		memo_keep(HTTP_REQUEST, s.p, s.n, s.n, c->route);
+	return true;
+}
+
+static inline bool is_plain_answer(struct conn *c, const struct call *call, enum dir dir,
+				   struct span s, uint64_t moved, const struct memo *known)
+{
+	struct phase_machine *m = &c->machine;
+
+	if (!phase_plain_answer(m, dir, s.p, s.n, moved, known ? &known->head : NULL))
+		return false;
+	count_answer(c, call, dir, known ? known->head.status : m->response.status);
+	if (!known)
+		memo_keep(HTTP_RESPONSE, s.p, m->response.len, moved, COUNTS_NONE);
+	return true;
+}
+
+CORE_HOT bool quick_plain(struct conn *c, const struct call *call, enum dir dir, uint64_t moved)
 {
 	enum http_kind kind = c->bits & CONN_COUNTING ? HTTP_RESPONSE : HTTP_REQUEST;
-	struct memo known;
+	const struct memo *known;
+	struct memo memo;
 	struct span s;
-	bool met;
 
 	if ((c->bits & ~PLAIN) || c->heads || c->missed[dir] || engine.config.all)
 		return false;
 	s = first_run(call, moved);
 	if (!s.n || (kind == HTTP_REQUEST && s.n != moved))
 		return false;
-	met = memo_find(kind, s.p, s.n, moved, &known);
-	if (kind == HTTP_REQUEST) {
-		if (!phase_plain_request(&c->machine, dir, s.p, s.n, met ? &known.head : NULL))
-			return false;
-		count_request(c, call, dir, s, met ? known.route : COUNTS_NONE);
-	} else {
-		if (!phase_plain_answer(&c->machine, dir, s.p, s.n, moved,
-					met ? &known.head : NULL))
-			return false;
-		count_answer(c, call, dir);
-	}
-	if (!met)
-		memo_keep(kind, s.p, kind == HTTP_REQUEST ? s.n : c->machine.response.len, moved,
-			  kind == HTTP_REQUEST ? c->route : COUNTS_NONE);
+	known = memo_find(kind, s.p, s.n, moved, &memo) ? &memo : NULL;
+	if (kind == HTTP_REQUEST ? !is_plain_request(c, call, dir, s, known)
+				 : !is_plain_answer(c, call, dir, s, moved, known))
+		return false;
 	conn_moved(c, 0);
 	return true;
 }

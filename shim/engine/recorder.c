@@ -21,9 +21,9 @@ enum {
 	TRIES = 4, /* a file that cannot be created is not asked for again for ever */
 };
 
-struct trace_header *recorder_header;
+ENGINE_HOT struct trace_header *recorder_header;
 
-uint64_t recorder_touched[(RECORDER_PAGES + 63) / 64];
+ENGINE_HOT uint64_t recorder_touched[(RECORDER_PAGES + 63) / 64];
 
 static struct {
 	/* What every record looks at, together. */

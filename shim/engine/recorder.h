@@ -43,16 +43,20 @@ enum {
 extern uint64_t recorder_touched[(RECORDER_PAGES + 63) / 64]; /* table pages that are storable */
 bool recorder_touch_pages(uint64_t first, uint64_t last);
 
-/* Make len bytes at p, inside the tables of the file, storable.  False: the disk is full. */
-static inline bool recorder_touch(const void *p, size_t len)
+/* Row i of a table of the file that begins at off and has rows of size bytes, none of them in two
+ * pages; storable.  NULL: there is no file, or the disk is full. */
+static inline __attribute__((always_inline)) void *recorder_row(uint64_t off, uint64_t size,
+								uint32_t i)
 {
-	uint64_t at = (uint64_t)((const uint8_t *)p - (const uint8_t *)recorder_header);
-	uint64_t first = at / RECORDER_PAGE, last = (at + len - 1) / RECORDER_PAGE;
+	uint64_t at = off + size * i, page = at / RECORDER_PAGE;
+	struct trace_header *h = recorder_header;
 
-	if (first == last && first < RECORDER_PAGES &&
-	    (__atomic_load_n(&recorder_touched[first / 64], __ATOMIC_RELAXED) >> first % 64 & 1))
-		return true;
-	return recorder_touch_pages(first, last);
+	if (!h || page >= RECORDER_PAGES)
+		return NULL;
+	if (!(__atomic_load_n(&recorder_touched[page / 64], __ATOMIC_RELAXED) >> page % 64 & 1) &&
+	    !recorder_touch_pages(page, page))
+		return NULL;
+	return (uint8_t *)h + at;
 }
 
 /* What can be seen changed: conn 0 means the whole process, whose header is updated too. */

@@ -21,12 +21,12 @@ enum {
 };
 
 static uint32_t no_fds[1];
-uint32_t *engine_fds = no_fds;
-uint32_t engine_fd_limit;
+ENGINE_HOT uint32_t *engine_fds = no_fds;
+ENGINE_HOT uint32_t engine_fd_limit;
 static struct reserve fds; /* where engine_fds points; open up to engine_fd_limit */
 
 static uint32_t one = 1; /* where alive points before the page exists */
-struct engine_state engine = {.alive = &one};
+ENGINE_HOT struct engine_state engine __attribute__((aligned(64))) = {.alive = &one};
 struct engine_subject engine_subject;
 
 bool engine_takes(int fd)
