@@ -228,7 +228,8 @@ static CORE_HOT __attribute__((noinline)) bool admit(struct conn *c, const struc
 	if (raw_waits(c))
 		return true;
 	if (!hidden && (c->bits & CONN_RECORDING ? quick_frames(c, call, dir)
-						 : quick_plain(c, call, dir, moved)))
+						 : quick_known(c, call, dir, moved) ||
+							   quick_plain(c, call, dir, moved)))
 		goto out;
 	if ((c->bits & (CONN_ASIDE | CONN_RECORDING)) != CONN_ASIDE)
 		return true;

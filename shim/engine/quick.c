@@ -160,17 +160,12 @@ static struct span first_run(const struct call *call, uint64_t moved)
 	return (struct span){NULL, 0};
 }
 
-static inline void count_request(struct conn *c, const struct call *call, enum dir dir,
-				 struct span head, enum http_method method, uint16_t route)
+static inline void count_request(struct conn *c, const struct call *call, enum dir dir, uint64_t n)
 {
 	c->ready = observe_ticks(call, dir);
 	c->start[DIR_RX] = c->machine.off[DIR_RX];
 	c->start[DIR_TX] = c->machine.off[DIR_TX];
-	c->head_off = c->start[dir] -= head.n;
-	if (route != COUNTS_NONE)
-		c->route = route;
-	else if (!counts_is(c->route, method, head.p, head.n))
-		c->route = counts_route(method, head.p, head.n);
+	c->head_off = c->start[dir] -= n;
 	if (recorder_header)
 		__atomic_fetch_add(&recorder_header->exchanges, 1, __ATOMIC_RELAXED);
 	c->bits |= CONN_COUNTING;
@@ -186,49 +181,75 @@ static inline void count_answer(struct conn *c, const struct call *call, enum di
 	c->bits &= (uint16_t)~CONN_COUNTING;
 }
 
-static inline bool is_plain_request(struct conn *c, const struct call *call, enum dir dir,
-				    struct span s, const struct memo *known)
+/* The first run of a call's bytes, when they may be a whole plain message; else empty. */
+static inline struct span message_of(const struct conn *c, const struct call *call, enum dir dir,
+				     uint64_t moved)
 {
-	struct phase_machine *m = &c->machine;
+	struct span s = {NULL, 0};
 
-	if (!phase_plain_request(m, dir, s.p, s.n, known ? &known->head : NULL))
+	if ((c->bits & ~PLAIN) || c->heads || c->missed[dir] || engine.config.all)
+		return s;
+	s = first_run(call, moved);
+	if (!(c->bits & CONN_COUNTING) && s.n != moved)
+		s.n = 0;
+	return s;
+}
+
+CORE_HOT bool quick_known(struct conn *c, const struct call *call, enum dir dir, uint64_t moved)
+{
+	struct span s = message_of(c, call, dir, moved);
+	bool answer = c->bits & CONN_COUNTING;
+	struct memo memo;
+
+	if (!memo_find(answer ? HTTP_RESPONSE : HTTP_REQUEST, s.p, s.n, moved, &memo))
 		return false;
-	count_request(c, call, dir, s,
-		      (enum http_method)(known ? known->head.method : m->request.method),
-		      known ? known->route : COUNTS_NONE);
-	if (!known)
+	if (answer) {
+		if (!phase_plain_answer(&c->machine, dir, s.p, s.n, moved, &memo.head))
+			return false;
+		count_answer(c, call, dir, memo.head.status);
+	} else {
+		if (!phase_plain_request(&c->machine, dir, s.p, s.n, &memo.head))
+			return false;
+		c->route = memo.route;
+		count_request(c, call, dir, s.n);
+	}
+	conn_moved(c, 0);
+	return true;
+}
+
+static inline bool new_request(struct conn *c, const struct call *call, enum dir dir, struct span s)
+{
+	enum http_method method;
+
+	if (!phase_plain_request(&c->machine, dir, s.p, s.n, NULL))
+		return false;
+	count_request(c, call, dir, s.n);
+	method = (enum http_method)c->machine.request.method;
+	if (!counts_is(c->route, method, s.p, s.n))
+		c->route = counts_route(method, s.p, s.n);
+	if (c->route != COUNTS_NONE)
 		memo_keep(HTTP_REQUEST, s.p, s.n, s.n, c->route);
 	return true;
 }
 
-static inline bool is_plain_answer(struct conn *c, const struct call *call, enum dir dir,
-				   struct span s, uint64_t moved, const struct memo *known)
+static inline bool new_answer(struct conn *c, const struct call *call, enum dir dir, struct span s,
+			      uint64_t moved)
 {
-	struct phase_machine *m = &c->machine;
+	const struct http_head *h = &c->machine.response;
 
-	if (!phase_plain_answer(m, dir, s.p, s.n, moved, known ? &known->head : NULL))
+	if (!phase_plain_answer(&c->machine, dir, s.p, s.n, moved, NULL))
 		return false;
-	count_answer(c, call, dir, known ? known->head.status : m->response.status);
-	if (!known)
-		memo_keep(HTTP_RESPONSE, s.p, m->response.len, moved, COUNTS_NONE);
+	count_answer(c, call, dir, h->status);
+	memo_keep(HTTP_RESPONSE, s.p, h->len, moved, COUNTS_NONE);
 	return true;
 }
 
-CORE_HOT bool quick_plain(struct conn *c, const struct call *call, enum dir dir, uint64_t moved)
+bool quick_plain(struct conn *c, const struct call *call, enum dir dir, uint64_t moved)
 {
-	enum http_kind kind = c->bits & CONN_COUNTING ? HTTP_RESPONSE : HTTP_REQUEST;
-	const struct memo *known;
-	struct memo memo;
-	struct span s;
+	struct span s = message_of(c, call, dir, moved);
 
-	if ((c->bits & ~PLAIN) || c->heads || c->missed[dir] || engine.config.all)
-		return false;
-	s = first_run(call, moved);
-	if (!s.n || (kind == HTTP_REQUEST && s.n != moved))
-		return false;
-	known = memo_find(kind, s.p, s.n, moved, &memo) ? &memo : NULL;
-	if (kind == HTTP_REQUEST ? !is_plain_request(c, call, dir, s, known)
-				 : !is_plain_answer(c, call, dir, s, moved, known))
+	if (!s.n || !(c->bits & CONN_COUNTING ? new_answer(c, call, dir, s, moved)
+					      : new_request(c, call, dir, s)))
 		return false;
 	conn_moved(c, 0);
 	return true;
