@@ -104,7 +104,7 @@ static NOINLINE void seccomp_enters(struct call *c)
 }
 
 /* The rest of engine_enter, and of engine_exit below: apart from what every message goes through. */
-static NOINLINE void other_enters(struct call *c, enum call_op op)
+static inline __attribute__((always_inline)) void other_enters(struct call *c, enum call_op op)
 {
 	switch (op) {
 	case OP_SENDFILE:
@@ -313,7 +313,7 @@ static NOINLINE void descriptor_exits(struct call *c)
 	}
 }
 
-static NOINLINE void other_exits(struct call *c, enum call_op op)
+static inline __attribute__((always_inline)) void other_exits(struct call *c, enum call_op op)
 {
 	switch (op) {
 	case OP_SENDFILE:
@@ -335,7 +335,7 @@ static NOINLINE void other_exits(struct call *c, enum call_op op)
 	}
 }
 
-CORE_HOT void engine_exit(struct call *c)
+void engine_exit(struct call *c)
 {
 	enum call_op op = (enum call_op)call_table[c->id].op;
 

@@ -287,8 +287,8 @@ static inline uint64_t foresee_stack(const struct conn *c, const struct call *ca
 	return stack_take(call->place, observe_time(call, dir));
 }
 
-CORE_HOT void observe_moved(struct conn *c, const struct call *call, enum dir dir, uint64_t moved,
-			    bool hidden)
+void observe_moved(struct conn *c, const struct call *call, enum dir dir, uint64_t moved,
+		   bool hidden)
 {
 	uint64_t stack = foresee_stack(c, call, dir);
 
