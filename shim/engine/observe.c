@@ -239,6 +239,22 @@ out:
 	return false;
 }
 
+static __attribute__((noinline)) void feed_raw(struct watch *w, const struct raw *raw)
+{
+	struct phase_machine *m = &w->c->machine;
+
+	w->past = true;
+	w->data.t = raw->t;
+	w->data.tid = raw->tid;
+	w->data.flags = raw->told ? TRACE_DATA_RAW : TRACE_DATA_LATE;
+	w->copy = (struct gather){.p = (const uint8_t *)(raw + 1), .n = raw->len};
+	phase_feed(m, (enum dir)raw->dir, w->copy.p, raw->len, watch_event, w);
+	if (raw->len == raw->moved)
+		return;
+	w->hidden = true;
+	phase_skip(m, (enum dir)raw->dir, raw->moved - raw->len, watch_event, w);
+}
+
 /* A call that did not get the lock comes first. */
 static __attribute__((noinline)) void look_back(struct conn *c)
 {
@@ -248,18 +264,9 @@ static __attribute__((noinline)) void look_back(struct conn *c)
 	if (!raw)
 		return;
 	init_watch(&w, c, &raw->call, (enum dir)raw->dir, raw->stack);
-	w.past = true;
-	w.data.t = raw->t;
-	w.data.tid = raw->tid;
-	w.data.flags = raw->told ? TRACE_DATA_RAW : TRACE_DATA_LATE;
-	w.copy = (struct gather){.p = (const uint8_t *)(raw + 1), .n = raw->len};
-	phase_feed(&c->machine, (enum dir)raw->dir, w.copy.p, w.copy.n, watch_event, &w);
-	if (raw->len < raw->moved) {
-		w.hidden = true;
-		phase_skip(&c->machine, (enum dir)raw->dir, raw->moved - raw->len, watch_event, &w);
-	}
+	feed_raw(&w, raw);
 	finish(&w, w.base + raw->moved);
-	heads_give(raw->slot);
+	raw_done(w.data.call);
 }
 
 static __attribute__((noinline)) void look(struct conn *c, const struct call *call, enum dir dir,

@@ -216,6 +216,11 @@ const struct raw *raw_take(struct conn *c)
 	return NULL;
 }
 
+void raw_done(const struct call *call)
+{
+	heads_give(((const struct raw *)call)->slot);
+}
+
 void raw_moved(struct conn *c, const struct call *call, enum dir dir, uint64_t moved, bool hidden,
 	       uint64_t stack)
 {

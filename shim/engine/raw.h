@@ -36,7 +36,9 @@ static inline bool raw_waits(const struct conn *c)
 	return __atomic_load_n(&c->waiting, __ATOMIC_RELAXED) != 0;
 }
 
-/* Take the call that waits; the lock is held.  NULL: there is none.  heads_give(slot) ends it. */
+/* Take the call that waits; the lock is held.  NULL: there is none.  raw_done ends it, and wants no more
+ * than its call. */
 const struct raw *raw_take(struct conn *c);
+void raw_done(const struct call *call);
 
 #endif

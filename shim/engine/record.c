@@ -120,11 +120,11 @@ void record_start(struct conn *c, enum dir dir, enum run_mode mode)
 	c->bits &= (uint16_t) ~(CONN_BLOT_RX << dir);
 }
 
-/* Copy one run, or lose it.  told: it has its record, and the masker sees it where it lies, in the pool
+/* Copy one run, or lose it.  RAW: it has its record, and the masker sees it where it lies, in the pool
  * of partial heads. */
 static inline __attribute__((always_inline)) void copy_run(struct conn *c, enum dir dir,
 							   uint8_t *to, const struct run *run,
-							   struct gather *g, bool told)
+							   struct gather *g, const struct data *d)
 {
 	uint32_t left = run->len;
 
@@ -134,12 +134,12 @@ static inline __attribute__((always_inline)) void copy_run(struct conn *c, enum 
 
 		if (!s.n)
 			return;
-		if (told)
+		if (d->flags & TRACE_DATA_RAW)
 			to = (uint8_t *)(uintptr_t)s.p;
 		if (run->mode != RUN_RAW)
 			copy_masked(c, dir, to, s);
-		else if (to && !told)
-			memcpy(to, s.p, s.n);
+		else if (to)
+			memmove(to, s.p, s.n);
 		to = to ? to + s.n : NULL;
 		left -= (uint32_t)s.n;
 	}
@@ -160,8 +160,7 @@ static __attribute__((noinline)) void copy_runs(struct conn *c, const struct dat
 			seg->rel = run->rel;
 			seg->len = run->len;
 		}
-		copy_run(c, (enum dir)d->dir, r ? to + sizeof(*seg) : NULL, run, g,
-			 d->flags & TRACE_DATA_RAW);
+		copy_run(c, (enum dir)d->dir, r ? to + sizeof(*seg) : NULL, run, g, d);
 		at = run->rel + run->len;
 		if (r)
 			to += sizeof(*seg) + CORE_ALIGN8((size_t)run->len);
