@@ -98,6 +98,11 @@ bool quick_frames(struct conn *c, const struct call *call, enum dir dir)
 	return false;
 }
 
+bool quick_known(struct conn *c, const struct call *call, enum dir dir, uint64_t moved)
+{
+	return false;
+}
+
 bool quick_plain(struct conn *c, const struct call *call, enum dir dir, uint64_t moved)
 {
 	return false;
