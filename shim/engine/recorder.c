@@ -8,6 +8,7 @@
 #include "shim/engine/clock.h"
 #include "shim/engine/line.h"
 #include "shim/engine/memo.h"
+#include "shim/engine/peek.h"
 #include "shim/engine/state.h"
 #include "shim/engine/sys.h"
 
@@ -386,13 +387,13 @@ void recorder_note(const char *text)
 
 void recorder_process(enum trace_process_what what, int64_t arg, const char *text)
 {
-	size_t n = text ? line_length(text) : 0;
 	struct trace_process *r;
+	size_t n;
 
 	if (!recorder_header)
 		return;
-	if (n > CONFIG_PATH_MAX)
-		n = CONFIG_PATH_MAX;
+	/* Where nothing may be asked of the kernel, it is not known whether the text is there. */
+	n = text && !engine.quiet ? peek_length((uintptr_t)text, CONFIG_PATH_MAX) : 0;
 	r = recorder_begin(TRACE_PROCESS, sizeof(*r) + n);
 	if (!r)
 		return;

@@ -65,6 +65,7 @@ void recorder_cover(uint32_t conn, enum trace_coverage_state state, uint64_t rea
 /* Say in the header, in words, why not all can be seen.  text: stays where it is; the first one wins. */
 void recorder_note(const char *text);
 
+/* text: NULL for none; of the application's, hence it need not be there. */
 void recorder_process(enum trace_process_what what, int64_t arg, const char *text);
 
 /* The youngest half: a stack or an open record written in an older one may be gone. */

@@ -6,6 +6,7 @@
 #include "core/trace/mask.h"
 #include "shim/engine/clock.h"
 #include "shim/engine/gather.h"
+#include "shim/engine/peek.h"
 #include "shim/engine/recorder.h"
 #include "shim/engine/state.h"
 #include "shim/engine/witness.h"
@@ -78,15 +79,36 @@ static bool is_wanted(void)
 	return last_close && clock_now() - last_close < AFTER_NS;
 }
 
+/* Copy up to len bytes of what was written; returns how many.  A descriptor like that of /dev/null
+ * takes bytes without reading them: that they were written does not mean that they are there. */
+static __attribute__((noinline)) uint32_t copy_text(const struct call *c, uint8_t *to, uint32_t len)
+{
+	struct masker m;
+	struct gather g;
+	uint32_t at = 0;
+
+	mask_init(&m, MASK_TEXT);
+	gather_init(&g, c);
+	while (at < len) {
+		struct span s = gather_next(&g, len - at);
+		size_t got = s.n ? peek_reach((uintptr_t)s.p, s.n) : 0;
+
+		if (engine.config.no_redact)
+			memcpy(to + at, s.p, got);
+		else
+			mask_copy(&m, to + at, s.p, got);
+		at += (uint32_t)got;
+		if (!got || got < s.n)
+			break;
+	}
+	return at;
+}
+
 void text_write(const struct call *c)
 {
 	uint64_t moved = gather_moved(c);
 	uint32_t len = moved < TEXT_MAX ? (uint32_t)moved : TEXT_MAX;
 	struct trace_text *r;
-	struct masker m;
-	struct gather g;
-	uint8_t *to;
-	struct span s;
 
 	if (!len || recorder_is_off() || !is_wanted())
 		return;
@@ -97,19 +119,7 @@ void text_write(const struct call *c)
 	r->tid = clock_thread();
 	r->conn = c->place && c->place->task ? witness_conn(c->place) : attempt_of(r->tid);
 	r->fd = (uint16_t)c->arg[0];
-	r->len = len;
-	to = (uint8_t *)(r + 1);
-	mask_init(&m, MASK_TEXT);
-	gather_init(&g, c);
-	for (uint32_t at = 0; at < len; at += (uint32_t)s.n) {
-		s = gather_next(&g, len - at);
-		if (!s.n)
-			break;
-		if (engine.config.no_redact)
-			memcpy(to + at, s.p, s.n);
-		else
-			mask_copy(&m, to + at, s.p, s.n);
-	}
+	r->len = copy_text(c, (uint8_t *)(r + 1), len);
 	trace_publish(&r->rec);
 }
 

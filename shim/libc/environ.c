@@ -15,6 +15,7 @@
  */
 #include "shim/engine/config.h"
 #include "shim/engine/line.h"
+#include "shim/engine/peek.h"
 #include "shim/engine/state.h"
 #include "shim/engine/sys.h"
 #include "shim/libc/door.h"
@@ -270,16 +271,14 @@ struct pages {
 	uintptr_t from, to;
 };
 
-/* Is the page of p there?  Asks the kernel to take its first bytes for a set of signals, to be used in
- * no known way: nothing changes, and it is a call every libc makes when it starts a program. */
+/* Is the page of p there? */
 static bool has_page(struct pages *known, const void *p)
 {
 	uintptr_t page = (uintptr_t)p & ~(uintptr_t)(PAGE - 1);
 
 	if (page - known->from < known->to - known->from)
 		return true;
-	/* Not the very first: at address 0 there would be no set. */
-	if (sys_4(SYS_rt_sigprocmask, -1, (long)page + 8, 0, 8) == -EFAULT)
+	if (!peek_has_page(page))
 		return false;
 	if (page != known->to)
 		known->from = page;

@@ -285,6 +285,29 @@ class Text(EngineCase):
         texts = t.of("text")
         self.assertEqual([(r.conn, r.fd, r.bytes) for r in texts], [(conn, 2, b"why it failed\n")])
 
+    def test_text_that_is_not_there_is_written_where_nobody_reads_it(self):
+        """/dev/null takes what is not there; so does the end of a text that is half there."""
+        self.start(ONE + """head(c)
+libc = ctypes.CDLL(None, use_errno=True)
+libc.mmap.restype = ctypes.c_void_p
+page = libc.mmap(None, 8192, 3, 0x22, -1, 0)
+libc.mprotect(ctypes.c_void_p(page + 4096), 4096, 0)
+ctypes.memmove(page + 4091, b"there", 5)
+null = os.open("/dev/null", os.O_WRONLY)
+os.dup2(null, 2)
+say(libc.write(2, ctypes.c_void_p(8), 10))
+say(libc.write(2, ctypes.c_void_p(page + 4091), 10))
+vector = (ctypes.c_size_t * 4)(page + 4091, 5, 8, 20)
+say(libc.writev(2, vector, 2))
+c.sendall(REFUSE)
+""")
+        c = self.connect()
+        c.sendall(REQUEST)
+        self.assertEqual([self.hear() for _ in range(3)], ["10", "10", "25"])
+        until_end(c)
+        t = self.end()
+        self.assertEqual([r.bytes for r in t.of("text") if r.fd == 2], [b"", b"there", b"there"])
+
     def test_text_of_a_thread_with_two_open_attempts_belongs_to_neither(self):
         self.start("k = []\nfor i in range(2):\n    k.append(s.accept()[0])\n    head(k[i])\n"
                    "os.write(2, b'whose?')\n")

@@ -155,6 +155,11 @@ class Exec(LifeCase):
     def test_a_list_of_variables_that_is_not_there_is_the_kernels_to_refuse(self):
         self.assertEqual(self.large("broken"), "EFAULT\n")
 
+    def test_a_path_or_arguments_that_are_not_there_are_the_kernels_to_refuse(self):
+        program = programs.build("exec_pointers.c", cc=self.cc, name="exec_pointers-" + self.cc)
+        done = programs.run(program, env=programs.environment(LIB, SHAKEDOWN_TRACE=self.trace))
+        self.assertEqual((done.returncode, done.stdout), (0, "EFAULT\n"), done.stderr)
+
     def test_an_exec_asks_the_kernel_little_however_many_the_variables(self):
         """Sixty kilobytes of strings, thirty of list: not a call for each of the 4,000."""
         log = os.path.join(self.dir, "calls")
