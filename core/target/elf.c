@@ -149,6 +149,13 @@ bool elf_offset(const struct elf *e, uint64_t vaddr, uint64_t *ret_off)
 	return false;
 }
 
+bool elf_at(const struct elf *e, uint64_t vaddr, uint64_t n, struct span *ret)
+{
+	uint64_t off;
+
+	return elf_offset(e, vaddr, &off) && elf_bytes(e->file, off, n, ret);
+}
+
 bool elf_string(struct span file, uint64_t off, char *ret, size_t size)
 {
 	size_t n = 0;

@@ -56,6 +56,9 @@ bool elf_section_named(const struct elf *e, const char *name, struct elf_section
 /* File offset of a virtual address; false when no segment's file bytes cover it. */
 bool elf_offset(const struct elf *e, uint64_t vaddr, uint64_t *ret_off);
 
+/* The n bytes the file has for a virtual address; false when they are not all there. */
+bool elf_at(const struct elf *e, uint64_t vaddr, uint64_t n, struct span *ret);
+
 /* A NUL-terminated string at off, copied and cut to size. False when it does not end in the file. */
 bool elf_string(struct span file, uint64_t off, char *ret, size_t size);
 

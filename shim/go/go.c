@@ -76,19 +76,30 @@ static const void *pre_of(enum go_site_kind kind, unsigned i)
 	return kind == GO_SITE_SYSCALL6 ? go_pre_registers : of_stack[i];
 }
 
-static enum patch_error add_site(const struct go_site *site, uint64_t bias, unsigned i)
+/* What the program's file has there. */
+static bool read_file(const struct program *p, struct patch_jump *jump)
+{
+	struct span bytes;
+
+	if (!elf_at(&p->elf, jump->at - p->bias, jump->size, &bytes))
+		return false;
+	memcpy(jump->expect, bytes.p, jump->size);
+	return true;
+}
+
+static enum patch_error add_site(const struct program *p, const struct go_site *site, unsigned i)
 {
 	static const char *const post_of[GO_SITES] = {go_post_0, go_post_1, go_post_2, go_post_3};
 	bool by_register = site->kind == GO_SITE_SYSCALL6;
-	uint64_t at = site->vaddr + bias, call = at + (by_register ? SYSCALL6_CALL : STACK_CALL);
+	uint64_t at = site->vaddr + p->bias, call = at + (by_register ? SYSCALL6_CALL : STACK_CALL);
 	struct patch_jump before = {.at = at,
 				    .size = by_register ? 6 : STACK_CALL,
 				    .target = pre_of((enum go_site_kind)site->kind, i)};
 	struct patch_jump after = {.at = call + SYSCALL, .size = COMPARE, .target = post_of[i]};
 	enum patch_error e;
 
-	memcpy(before.expect, (const void *)before.at, before.size);
-	memcpy(after.expect, (const void *)after.at, after.size);
+	if (!read_file(p, &before) || !read_file(p, &after))
+		return PATCH_FOREIGN;
 	go_back[i].entry = before.at + before.size;
 	go_back[i].exit = after.at + after.size;
 	go_calls_site(i, call, (enum go_site_kind)site->kind);
@@ -113,7 +124,7 @@ static const char *add_sites(const struct program *p, unsigned minor, uint64_t *
 		break;
 	}
 	for (unsigned i = 0; i < count; i++) {
-		enum patch_error e = add_site(&site[i], p->bias, i);
+		enum patch_error e = add_site(p, &site[i], i);
 
 		if (e != PATCH_OK)
 			return patch_error_text(e);

@@ -90,22 +90,26 @@ static uint32_t read_large(const uint8_t *p, uint64_t at, struct go_witness *w)
 	return n;
 }
 
-static bool add(unsigned i, uint64_t at)
+/* What the file has there decides; patch_add() compares it with what is there. */
+static bool add(const struct go_table *t, unsigned i, uint64_t vaddr, uint64_t bias)
 {
 	struct go_witness *w = &go_witnesses[i];
+	uint64_t at = vaddr + bias;
 	struct patch_jump jump = {
 		.at = at,
 		.target = go_witness_stubs + i * go_witness_stub_size,
 	};
-	const uint8_t *p = (const uint8_t *)at;
+	struct span file;
 
-	jump.size = read_small(p, at, w);
+	if (!elf_at(&t->elf, vaddr, PATCH_SIZE, &file))
+		return false;
+	jump.size = read_small(file.p, at, w);
 	if (!jump.size)
-		jump.size = read_large(p, at, w);
+		jump.size = read_large(file.p, at, w);
 	if (!jump.size)
 		return false;
 	w->at = at;
-	memcpy(jump.expect, p, PATCH_SIZE);
+	memcpy(jump.expect, file.p, PATCH_SIZE);
 	return patch_add(&jump) == PATCH_OK;
 }
 
@@ -116,7 +120,7 @@ unsigned go_witnesses_add(const struct go_table *t, uint64_t bias)
 
 	go_functions_find(t, functions, CORE_ARRAY_LEN(rows), at);
 	for (unsigned i = 0; i < CORE_ARRAY_LEN(rows); i++) {
-		if (at[i] && !add(i, at[i] + bias))
+		if (at[i] && !add(t, i, at[i], bias))
 			refused++;
 	}
 	return refused;

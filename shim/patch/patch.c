@@ -56,6 +56,8 @@ enum patch_error patch_add(const struct patch_jump *jump)
 {
 	if (count == PATCH_JUMPS || jump->size < JUMP_REL32 || jump->size > PATCH_SIZE)
 		return PATCH_TOO_MANY;
+	if (memcmp((const void *)jump->at, jump->expect, jump->size))
+		return PATCH_FOREIGN;
 	jumps[count++] = *jump;
 	return PATCH_OK;
 }
@@ -212,8 +214,6 @@ static enum patch_error check_all(const uint8_t *near)
 	uint8_t bytes[PATCH_SIZE];
 
 	for (unsigned i = 0; i < count; i++) {
-		if (memcmp((const void *)jumps[i].at, jumps[i].expect, jumps[i].size))
-			return PATCH_FOREIGN;
 		if (!encode(&jumps[i], near + (size_t)i * JUMP, bytes))
 			return PATCH_NO_ROOM;
 	}

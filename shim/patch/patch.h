@@ -40,7 +40,8 @@ enum patch_error {
 /* A sentence without a period for header.note; never NULL. */
 const char *patch_error_text(enum patch_error e);
 
-/* Collect a jump. */
+/* Collect a jump.  jump->expect is taken from the program's file, never from its memory: PATCH_FOREIGN,
+ * and nothing is collected, when memory has something else there. */
 enum patch_error patch_add(const struct patch_jump *jump);
 
 /* Forget what was collected. */

@@ -37,7 +37,9 @@ static uint16_t rows[NUMBERS]; /* enum call_id of the numbers that are wanted */
 /* ---- finding and patching ---- */
 
 struct search {
+	const struct elf *elf;
 	uint64_t bias;
+	bool foreign;  /* somebody else changed one */
 	unsigned left; /* proven, but not to be done by a stub */
 };
 
@@ -45,14 +47,22 @@ static bool take_site(void *arg, const struct site *s)
 {
 	struct search *all = arg;
 	struct patch_jump jump = {.at = s->vaddr + all->bias, .size = s->size};
+	enum patch_error e;
+	struct span file;
 
 	if (count == STATIC_SITES || !static_can_do(s) || s->size > PATCH_SIZE) {
 		all->left++;
 		return true;
 	}
 	jump.target = static_stubs + (size_t)count * STATIC_STUB_SIZE;
-	memcpy(jump.expect, (const void *)jump.at, s->size);
-	if (patch_add(&jump) != PATCH_OK) {
+	if (!elf_at(all->elf, s->vaddr, s->size, &file)) {
+		all->left++;
+		return true;
+	}
+	memcpy(jump.expect, file.p, s->size);
+	e = patch_add(&jump);
+	if (e != PATCH_OK) {
+		all->foreign |= e == PATCH_FOREIGN;
 		all->left++;
 		return true;
 	}
@@ -100,7 +110,7 @@ static void tell(unsigned refused, unsigned all, const char *reason)
 
 static void patch(const struct elf *e, const char *library, uint64_t entry)
 {
-	struct search all = {.bias = entry - e->entry};
+	struct search all = {.elf = e, .bias = entry - e->entry};
 	struct site_totals totals = sites_find(e, static_wants, take_site, &all);
 	unsigned wanted = totals.sites + totals.refused, refused = totals.refused + all.left;
 	enum patch_error err;
@@ -111,7 +121,9 @@ static void patch(const struct elf *e, const char *library, uint64_t entry)
 	if (err != PATCH_OK)
 		tell(wanted, wanted, patch_error_text(err));
 	else if (refused)
-		tell(refused, wanted, "their surroundings could not be proven harmless");
+		tell(refused, wanted,
+		     all.foreign ? patch_error_text(PATCH_FOREIGN)
+				 : "their surroundings could not be proven harmless");
 }
 
 static struct span map_program(void)

@@ -6,16 +6,18 @@
 import json
 import os
 import shutil
+import struct
 import sys
 import tempfile
 import threading
 import unittest
 
 import golang
-from harness import (ROOT, Server, ServerCase, exchanges, free_port, handshake_bytes,
+from harness import (LIB, ROOT, Server, ServerCase, exchanges, free_port, handshake_bytes,
                      shakedown, wait_for)
 
 sys.path.insert(0, os.path.join(ROOT, "tests", "shim"))
+import programs  # noqa: E402
 import tracefile  # noqa: E402  (it lives with the tests of the engine)
 
 WRITE_HEADER, WRITE, HIJACK, BODY_READ = 1, 2, 3, 4  # core/trace/witness.def
@@ -25,6 +27,18 @@ CLIENTS, REQUESTS = 6, 150
 # Two ways to write one instruction: mov r10,rsi; the first is how Go's assembler does.
 AS_GO_DOES = bytes.fromhex("4989f24889fa4889ce4889df0f05483d01f0ffff")
 OTHERWISE = bytes.fromhex("4c8bd6") + AS_GO_DOES[3:]
+
+
+def linked_at(program, off):
+    """The address that a place in the file is linked at."""
+    with open(program, "rb") as file:
+        data = file.read()
+    phoff, = struct.unpack_from("<Q", data, 32)
+    for i in range(struct.unpack_from("<H", data, 56)[0]):
+        kind, _, start, vaddr, _, size = struct.unpack_from("<IIQQQQ", data, phoff + i * 56)
+        if kind == 1 and start <= off < start + size:
+            return vaddr + off - start
+    raise AssertionError("no segment holds %#x" % off)
 
 
 class DoorCase:
@@ -202,6 +216,30 @@ class Unpatchable(unittest.TestCase):
             self.assertEqual(done.returncode, 3)
             self.assertEqual([p["coverage"] for p in seen], ["blind"])
             self.assertIn("in a way that is not known", seen[0]["coverage_reason"])
+
+    def test_a_program_with_a_debuggers_breakpoint_in_the_way_runs_and_is_called_blind(self):
+        """Whoever took the breakpoint away again would spoil a jump that lies there."""
+        app = golang.build("pointers", "pointers", "newest", "cgo")
+        with open(app, "rb") as file:
+            at = file.read().index(AS_GO_DOES)
+        env = programs.environment(LIB, SHAKEDOWN_TRACE=self.dir)
+        done = programs.run(programs.build("plant.c"), "%x" % linked_at(app, at), "1", app, env=env)
+        self.assertEqual((done.returncode, done.stdout), (0, "EFAULT\n"), done.stderr)
+        seen = json.loads(shakedown("report", self.dir, "--format", "json").stdout)["processes"]
+        self.assertEqual([p["coverage"] for p in seen], ["blind"])
+        self.assertIn("changed by somebody else", seen[0]["coverage_reason"])
+
+
+class Pointers(unittest.TestCase):
+    """The program's errors are the kernel's."""
+
+    def test_an_exec_of_what_is_not_there_is_the_kernels_to_refuse(self):
+        for which, shape in (("newest", "cgo"), ("newest", "static"), ("debian", "static")):
+            with self.subTest(which=which, shape=shape), \
+                 tempfile.TemporaryDirectory(prefix="shakedown-test-") as trace:
+                app = golang.build("pointers", "pointers", which, shape)
+                done = shakedown("run", "-o", trace, "--", app)
+                self.assertEqual((done.returncode, done.stdout), (0, "EFAULT\n"), done.stderr)
 
 
 if __name__ == "__main__":

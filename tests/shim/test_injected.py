@@ -97,6 +97,12 @@ class Transparent(Run):
         for build in (("gcc",), ("musl-gcc",)):
             self.assertEqual(self.run_it(show(*build), "failing").stdout, "-1 2 failing\n")
 
+    def test_a_path_or_arguments_that_are_not_there_are_the_kernels_to_refuse(self):
+        for cc in ("gcc", "musl-gcc"):
+            with self.subTest(cc):
+                done = self.run_it(static("exec_pointers.c", cc=cc))
+                self.assertEqual((done.returncode, done.stdout), (0, "EFAULT\n"), done.stderr)
+
     def test_a_program_that_cannot_be_executed_is_as_ever(self):
         path = os.path.join(self.dir, "cut")
         with open(show(), "rb") as whole, open(path, "wb") as cut:
@@ -268,6 +274,23 @@ class Servers(Run):
             self.assertEqual(done.returncode, 3)
             process, = json.loads(done.stdout)["processes"]
             self.assertEqual((process["coverage"], process["exchanges"]), ("blind", []))
+
+    def test_a_place_where_a_debugger_has_a_breakpoint_is_left_alone(self):
+        """Whoever took the breakpoint away again would spoil a jump that lies there.  Of what somebody
+        traces already, a copy is made, hence a second exec."""
+        program = static("exec_pointers.c")
+        code = subprocess.run(["objdump", "-d", program], stdout=subprocess.PIPE, text=True,
+                              check=True).stdout
+        place = re.search(r"<(?:__)?execve>:\n(?:.*endbr64.*\n)? *([0-9a-f]+):\tb8 3b ", code)[1]
+        done = subprocess.run([programs.build("plant.c"), place, "2", harness.SHAKEDOWN, "carry",
+                               "--", program, program], text=True, stdout=subprocess.PIPE,
+                              stderr=subprocess.PIPE, timeout=60, check=False,
+                              env=programs.environment(SHAKEDOWN_TRACE=self.trace))
+        self.assertEqual((done.returncode, done.stdout), (0, "EFAULT\n"), done.stderr)
+        report = harness.shakedown("report", self.trace, "--format", "json")
+        process, = json.loads(report.stdout)["processes"]
+        self.assertEqual(process["coverage"], "partial")
+        self.assertIn("changed by somebody else", process["coverage_reason"])
 
     def test_a_debugger_may_attach_afterwards(self):
         with harness.Server([static("static_server.c"), "{port}"], harness.free_port(),
