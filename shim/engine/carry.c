@@ -2,16 +2,19 @@
  *
  * carry: see carry.h.
  *
- * Source: elf(5), execve(2) (interpreter scripts), exec(3).
+ * Source: elf(5), execve(2) (interpreter scripts), exec(3), openat2(2), Documentation/userspace-api/check_exec.rst.
  */
 #include "shim/engine/carry.h"
 #include "shim/engine/config.h"
+#include "shim/engine/filter.h"
 #include "shim/engine/line.h"
 #include "shim/engine/peek.h"
 #include "shim/engine/state.h"
 #include "shim/engine/sys.h"
 
 #include <elf.h>
+#include <errno.h>
+#include <linux/openat2.h>
 #include <sys/stat.h>
 
 extern const Elf64_Ehdr __ehdr_start __attribute__((visibility("hidden")));
@@ -23,7 +26,11 @@ enum {
 	BEFORE = 5,	/* launcher "carry" "--" path, and the NULL */
 	SCRIPT = 128,	/* bytes of a "#!" line looked at */
 	EXECUTABLE = 1, /* X_OK */
+	NAME = 1024,	/* bytes of our own program's path */
+	EXECVE_CHECK = 0x10000,
 };
+
+#define SELF "/proc/self/exe"
 
 static long open_file(const char *path)
 {
@@ -102,16 +109,70 @@ static bool may_execute(const char *path)
 	return sys_4(SYS_faccessat, AT_FDCWD, (long)path, EXECUTABLE, 0) == 0;
 }
 
-static bool needs_launcher(const char *path)
+/* Would the kernel execute it?  Asked without executing (since Linux 6.14): when the launcher finds out
+ * it is too late to tell the program.  Older kernels know no such question. */
+static bool is_refused(const char *path, char *const *argv, char *const *envp)
+{
+	long err = filter_in_force() ? -EINVAL
+				     : sys_call(SYS_execveat, AT_FDCWD, (long)path, (long)argv,
+						(long)envp, EXECVE_CHECK, 0);
+
+	return err < 0 && err != -EINVAL && err != -ENOSYS;
+}
+
+static bool starts_with(const char *text, const char *prefix)
+{
+	while (*prefix && *text == *prefix) {
+		text++;
+		prefix++;
+	}
+	return !*prefix;
+}
+
+/* Does the path lead through a link of /proc that means something else in the launcher?  Such a link
+ * is not a matter of spelling: any link may lead there. */
+static bool is_relative_to_us(const char *path)
+{
+	static const struct open_how how = {.flags = O_PATH | O_CLOEXEC,
+					    .resolve = RESOLVE_NO_MAGICLINKS};
+	long fd = filter_in_force()
+			  ? -ENOSYS
+			  : sys_4(SYS_openat2, AT_FDCWD, (long)path, (long)&how, sizeof(how));
+
+	if (fd >= 0)
+		sys_close((int)fd);
+	if (fd >= 0 || fd == -ELOOP)
+		return fd < 0;
+	return starts_with(path, "/proc/") || starts_with(path, "/dev/");
+}
+
+static bool same_file(const char *a, const char *b)
+{
+	struct stat x = {0}, y = {0};
+
+	return sys_4(SYS_newfstatat, AT_FDCWD, (long)a, (long)&x, 0) == 0 &&
+	       sys_4(SYS_newfstatat, AT_FDCWD, (long)b, (long)&y, 0) == 0 && x.st_dev == y.st_dev &&
+	       x.st_ino == y.st_ino;
+}
+
+/* A descriptor is not taken for what it is here: who spawns may move it before the exec. */
+static bool is_self(const char *path)
+{
+	return line_equal(line_base(path), "exe") && same_file(path, SELF);
+}
+
+static bool needs_launcher(struct carry *c, const char *path)
 {
 	long fd = open_file(path);
 	bool needs;
 
 	if (fd < 0)
 		return false;
-	needs = is_plain((int)fd) && (is_static((int)fd) || interpreter_is_static((int)fd));
+	c->self = is_relative_to_us(path);
+	needs = is_plain((int)fd) &&
+		(is_static((int)fd) || (!c->self && interpreter_is_static((int)fd)));
 	sys_close((int)fd);
-	return needs && may_execute(path);
+	return needs && may_execute(path) && (!c->self || is_self(path));
 }
 
 /* Words before the NULL; 0 when that cannot be told. */
@@ -133,28 +194,40 @@ static __attribute__((noinline)) size_t count_words(char *const *list)
 	return 0;
 }
 
-size_t carry_room(const char *path, char *const *argv)
+size_t carry_room(struct carry *ret, const char *path, char *const *argv, char *const *envp)
 {
-	size_t n;
-
 	if (!config_launch[0] || !engine.active || engine.quiet || !path || !argv)
 		return 0;
-	n = count_words(argv);
-	return n && needs_launcher(path) && may_execute(config_launch)
-		       ? (n + BEFORE) * sizeof(char *)
-		       : 0;
+	ret->words = count_words(argv);
+	if (!ret->words || !needs_launcher(ret, path) || !may_execute(config_launch) ||
+	    is_refused(path, argv, envp))
+		return 0;
+	return (ret->words + BEFORE) * sizeof(char *) + (ret->self ? NAME : 0);
 }
 
-char **carry_make(const char *path, char *const *argv, void *room, size_t size)
+/* The name of our own program, which means the same to everybody; NULL when there is none. */
+static const char *name_self(char *name)
+{
+	long n = sys_readlink(SELF, name, NAME);
+
+	if (n <= 0 || n >= NAME)
+		return NULL;
+	name[n] = '\0';
+	return same_file(name, SELF) ? name : NULL;
+}
+
+char **carry_make(const struct carry *c, const char *path, char *const *argv, void *room)
 {
 	char **copy = room;
-	size_t n = size / sizeof(char *) - BEFORE;
+	size_t n = c->words;
 
+	if (c->self)
+		path = name_self((char *)(copy + n + BEFORE));
 	copy[0] = config_launch;
 	copy[1] = (char *)(uintptr_t) "carry";
 	copy[2] = (char *)(uintptr_t) "--";
 	copy[3] = (char *)(uintptr_t)path;
-	if (peek_read((uintptr_t)argv, copy + 4, n * sizeof(char *)) != n * sizeof(char *))
+	if (!path || peek_read((uintptr_t)argv, copy + 4, n * sizeof(char *)) != n * sizeof(char *))
 		return NULL;
 	copy[4 + n] = NULL;
 	return copy;

@@ -15,12 +15,18 @@
  * found, or not certain. */
 bool carry_search(const char *name, const char *variable, char *ret, size_t size);
 
+/* How an exec is carried. */
+struct carry {
+	size_t words; /* arguments */
+	bool self; /* the path is a name of the executing program that means another one to others */
+};
+
 /* Bytes of memory carry_make needs for an exec of path, 0: execute it as it is.  Any pointer may be
  * wrong. */
-size_t carry_room(const char *path, char *const *argv);
+size_t carry_room(struct carry *ret, const char *path, char *const *argv, char *const *envp);
 
 /* What to execute instead, in room (8-byte aligned): its path is ret[0].  The strings are shared.
  * NULL: execute it as it is. */
-char **carry_make(const char *path, char *const *argv, void *room, size_t size);
+char **carry_make(const struct carry *c, const char *path, char *const *argv, void *room);
 
 #endif

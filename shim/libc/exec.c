@@ -182,14 +182,15 @@ static const char *exec_path(const struct exec *x)
 }
 
 /* With what of ours it needs, in room: first the arguments of the launcher, then the environment. */
-static long exec_in(const struct exec *x, const char *path, size_t words, void *room, size_t lack)
+static long exec_in(const struct exec *x, const char *path, const struct carry *c, size_t words,
+		    void *room, size_t lack)
 {
 	struct exec by = {.kind = EXEC_VE};
 	char *const *envp = x->envp;
 
 	if (lack)
 		envp = libc_environ_copy(envp, (char *)room + words);
-	by.argv = words ? carry_make(path, x->argv, room, words) : NULL;
+	by.argv = words ? carry_make(c, path, x->argv, room) : NULL;
 	if (by.argv) {
 		by.path = by.argv[0];
 		(void)exec_next(&by, envp, true);
@@ -201,7 +202,8 @@ static long exec_in(const struct exec *x, const char *path, size_t words, void *
 /* path: the file that will be executed, NULL: it is not told. */
 static long exec_run(const struct exec *x, const char *path)
 {
-	size_t words = path ? carry_room(path, x->argv) : 0;
+	struct carry c = {0};
+	size_t words = path ? carry_room(&c, path, x->argv, x->envp) : 0;
 	size_t lack = libc_environ_lack(x->envp), size = words + lack;
 	bool borrows = size && engine_is_stranger();
 	void *room;
@@ -210,12 +212,12 @@ static long exec_run(const struct exec *x, const char *path)
 	if (!size)
 		return exec_next(x, x->envp, false);
 	if (size <= EXEC_STACK && borrows)
-		return exec_in(x, path, words, __builtin_alloca(size), lack);
+		return exec_in(x, path, &c, words, __builtin_alloca(size), lack);
 	room = borrows ? exec_borrow(size) : exec_map(size);
 	if (!room)
 		return exec_next(x, x->envp, false);
 
-	long ret = exec_in(x, path, words, room, lack);
+	long ret = exec_in(x, path, &c, words, room, lack);
 
 	if (!borrows)
 		sys_munmap(room, size);
@@ -371,7 +373,9 @@ static int spawn_next(const struct spawn *s, const char *path, char *const *argv
 static int spawn_run(const struct spawn *s, const char *path, const char *found, char *const *argv,
 		     char *const *envp)
 {
-	size_t words = found ? carry_room(found, argv) : 0, lack = libc_environ_lack(envp);
+	struct carry c = {0};
+	size_t words = found ? carry_room(&c, found, argv, envp) : 0,
+	       lack = libc_environ_lack(envp);
 	void *room = words + lack ? exec_map(words + lack) : NULL;
 	char **by;
 	int err;
@@ -380,7 +384,7 @@ static int spawn_run(const struct spawn *s, const char *path, const char *found,
 		return spawn_next(s, path, argv, envp);
 	if (lack)
 		envp = libc_environ_copy(envp, (char *)room + words);
-	by = words ? carry_make(found, argv, room, words) : NULL;
+	by = words ? carry_make(&c, found, argv, room) : NULL;
 	/* The launcher may be gone: then without it. */
 	err = by ? spawn_next(s, by[0], by, envp) : ENOENT;
 	if (err)
