@@ -2,20 +2,29 @@
  *
  * launch/seccomp_accept: see seccomp.h: accept, performed here; the program is given the connection.
  *
- * A connection the program could not be given (no descriptor free, or it was interrupted) waits for its
- * next accept on the same listener.
+ * (1) A connection is taken out of the backlog only when both the program and we have room for it: what
+ *     waits in the backlog shows in poll, what we hold does not.
+ * (2) One the program could not be given all the same (another thread took its last number, or it was
+ *     interrupted) waits for its next accept on the same listener.
  *
  * Source: accept(2), seccomp_unotify(2) (SECCOMP_ADDFD_FLAG_SEND).
  */
 #include "shim/launch/seccomp_internal.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/resource.h>
+#include <sys/syscall.h>
 #include <sys/time.h>
 #include <unistd.h>
+
+#include "core/trace/layout.h"
 
 enum {
 	WAITING = 64,
@@ -53,6 +62,45 @@ static int take_aside(int listener)
 	return -1;
 }
 
+/* ---- room ---- */
+
+/* How many numbers below the limit are taken? */
+static uint64_t count_taken(const struct supervisor *s, uint64_t limit)
+{
+	uint64_t n = 0;
+	struct dirent *e;
+	char path[64];
+	DIR *d;
+
+	snprintf(path, sizeof(path), "/proc/%d/fd", s->pid);
+	d = opendir(path);
+	while (d && (e = readdir(d)))
+		n += e->d_name[0] != '.' && strtoull(e->d_name, NULL, 10) < limit;
+	if (d)
+		closedir(d);
+	return n;
+}
+
+/* As the kernel, which takes the number before the connection.  Where the last number is free there is one;
+ * only else they are counted. */
+static bool program_has_room(const struct supervisor *s)
+{
+	struct rlimit r;
+	int last;
+
+	if (prlimit(s->pid, RLIMIT_NOFILE, NULL, &r))
+		return true;
+	if (!r.rlim_cur)
+		return false;
+	if (r.rlim_cur > INT32_MAX)
+		return true;
+	last = (int)syscall(SYS_pidfd_getfd, s->process, (int)r.rlim_cur - 1, 0);
+	if (last < 0)
+		return errno == EBADF || count_taken(s, r.rlim_cur) < r.rlim_cur;
+	close(last);
+	return count_taken(s, r.rlim_cur) < r.rlim_cur;
+}
+
 /* ---- accept ---- */
 
 /* Another process may take the connection between the question and the answer, and then a listener that
@@ -88,15 +136,19 @@ static int accept_one(const struct work *w, struct sockaddr_storage *a, socklen_
 }
 
 /* As accept(2): the address is cut to the room there is, its length is told in full. */
-static void tell_address(const struct notice *n, const struct sockaddr_storage *a, socklen_t len)
+static void tell_address(const struct supervisor *s, const struct notice *n,
+			 const struct sockaddr_storage *a, socklen_t len)
 {
 	socklen_t room = 0, part;
 	struct iovec local = {&room, sizeof(room)};
 	struct iovec remote = {(void *)(uintptr_t)n->arg[2], sizeof(room)};
 
-	if (!n->arg[1] || !n->arg[2] || process_vm_readv(n->tid, &local, 1, &remote, 1, 0) < 0)
+	if (!n->arg[1] || !n->arg[2] || !supervisor_is_valid(s, n) ||
+	    process_vm_readv(n->tid, &local, 1, &remote, 1, 0) < 0)
 		return;
 	part = room < len ? room : len;
+	if (!supervisor_is_valid(s, n))
+		return;
 	local = (struct iovec){&len, sizeof(len)};
 	(void)process_vm_writev(n->tid, &local, 1, &remote, 1, 0);
 	local = (struct iovec){(void *)(uintptr_t)a, part};
@@ -104,34 +156,60 @@ static void tell_address(const struct notice *n, const struct sockaddr_storage *
 	(void)process_vm_writev(n->tid, &local, 1, &remote, 1, 0);
 }
 
-static bool accept_step(struct supervisor *s, struct work *w)
+/* The program's, from the descriptor of ours that holds it. */
+static void give(struct supervisor *s, const struct work *w, int own)
 {
-	struct sockaddr_storage a;
-	socklen_t len = sizeof(a);
-	int listener = (int)w->n.arg[0], low = accept_one(w, &a, &len), own;
-	int64_t fd;
+	bool cloexec = w->n.row == CALL_accept4 && ((int)w->n.arg[3] & SOCK_CLOEXEC);
+	int64_t fd = supervisor_answer_fd(s, &w->n, own, -1, cloexec);
 
-	if (low == -EAGAIN && w->blocks)
-		return false;
-	if (low < 0) {
-		(void)supervisor_answer(s, &w->n, low);
-		return true;
-	}
-	own = fcntl(low, F_DUPFD_CLOEXEC, supervisor_base);
-	close(low);
-	tell_address(&w->n, &a, len);
-	fd = supervisor_answer_fd(s, &w->n, own, -1,
-				  w->n.row == CALL_accept4 && ((int)w->n.arg[3] & SOCK_CLOEXEC));
 	if (fd < 0) {
-		put_aside(own, listener);
+		put_aside(own, (int)w->n.arg[0]);
 		if (fd != -ENOENT)
 			(void)supervisor_answer(s, &w->n, fd);
-		return true;
+		return;
 	}
 	if (fd < supervisor_base)
 		bytes_dropped((int)fd);
 	if (fd_mirror(s, own, (int)fd, MEANS_STREAM))
 		supervisor_show(&w->n, w->n.row, w->n.arg, fd);
+}
+
+/* We have no room: the connection goes past the engine. */
+static void let_kernel(struct supervisor *s, const struct work *w)
+{
+	engine_partial(-1, TRACE_REASON_HIGH_FD);
+	supervisor_pass(s, &w->n);
+}
+
+static bool accept_step(struct supervisor *s, struct work *w)
+{
+	struct sockaddr_storage a;
+	socklen_t len = sizeof(a);
+	int own, low;
+
+	if (!program_has_room(s)) {
+		(void)supervisor_answer(s, &w->n, -EMFILE);
+		return true;
+	}
+	own = fcntl(s->listener, F_DUPFD_CLOEXEC, supervisor_base);
+	low = own < 0 ? -EMFILE : accept_one(w, &a, &len);
+	if (low >= 0 && supervisor_is_valid(s, &w->n)) {
+		(void)dup3(low, own, O_CLOEXEC);
+		close(low);
+		tell_address(s, &w->n, &a, len);
+		give(s, w, own);
+		return true;
+	}
+	if (low >= 0)
+		put_aside(low, (int)w->n.arg[0]);
+	if (own >= 0)
+		close(own);
+	if (low == -EAGAIN && w->blocks)
+		return false;
+	if (low == -EMFILE || low == -ENFILE)
+		let_kernel(s, w);
+	else if (low < 0)
+		(void)supervisor_answer(s, &w->n, low);
 	return true;
 }
 

@@ -5,7 +5,7 @@
  * (1) An answer is what the kernel would have answered: a short read or write only where the socket was
  *     empty or full, since servers with edge-triggered events conclude that from it.
  * (2) Bytes taken from a socket reach the program: those nobody could be given are kept for the next
- *     read of that descriptor.
+ *     read of that descriptor.  poll does not see them, so coverage tells that there were such.
  * (3) Calls that ask for what is not done here go on to the kernel, and coverage says so.
  *
  * Source: recv(2), send(2), readv(2), sendfile(2), process_vm_readv(2), socket(7).
@@ -20,6 +20,8 @@
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
+
+#include "core/trace/layout.h"
 
 enum {
 	MOST = 0x7ffff000, /* of one call: MAX_RW_COUNT */
@@ -57,12 +59,19 @@ void bytes_dropped(int fd)
 	}
 }
 
+bool bytes_kept(void)
+{
+	return first_kept;
+}
+
 /* Before what is kept already. */
 static void keep(int fd, const uint8_t *p, size_t n)
 {
 	struct kept *old = *find_kept(fd), *new;
 	size_t more = old ? old->n - old->at : 0;
 
+	engine_partial(fd, TRACE_REASON_UNSEEN);
+	engine_partial(-1, TRACE_REASON_UNSEEN);
 	new = calloc(1, sizeof(*new) + n + more);
 	if (!new)
 		return;
@@ -93,22 +102,28 @@ static size_t take_kept(int fd, size_t most)
 
 /* ---- memory of the program ---- */
 
-static int64_t peek(const struct work *w, uint64_t from, void *to, size_t n)
+/* process_vm_readv and not /proc/TID/mem, which would write into pages the program may only read. */
+static int64_t peek(const struct supervisor *s, const struct work *w, uint64_t from, void *to,
+		    size_t n)
 {
 	struct iovec local = {to, n}, remote = {(void *)(uintptr_t)from, n};
 
+	if (!supervisor_is_valid(s, &w->n))
+		return -1;
 	return process_vm_readv(w->n.tid, &local, 1, &remote, 1, 0);
 }
 
-static void poke(const struct work *w, uint64_t to, const void *from, size_t n)
+static void poke(const struct supervisor *s, const struct work *w, uint64_t to, const void *from,
+		 size_t n)
 {
 	struct iovec local = {(void *)(uintptr_t)from, n}, remote = {(void *)(uintptr_t)to, n};
 
-	(void)process_vm_writev(w->n.tid, &local, 1, &remote, 1, 0);
+	if (supervisor_is_valid(s, &w->n))
+		(void)process_vm_writev(w->n.tid, &local, 1, &remote, 1, 0);
 }
 
 /* The next n bytes of its buffers, from or to ours. */
-static int64_t carry(const struct work *w, size_t n, bool out)
+static int64_t carry(const struct supervisor *s, const struct work *w, size_t n, bool out)
 {
 	static struct iovec part[VECTORS];
 	struct iovec local = {buffer, n};
@@ -129,6 +144,8 @@ static int64_t carry(const struct work *w, size_t n, bool out)
 		left -= len;
 		skip = 0;
 	}
+	if (!supervisor_is_valid(s, &w->n))
+		return -1;
 	return out ? process_vm_readv(w->n.tid, &local, 1, part, parts, 0)
 		   : process_vm_writev(w->n.tid, &local, 1, part, parts, 0);
 }
@@ -182,14 +199,14 @@ static void leave(struct work *w, size_t n, int64_t ret)
 
 /* ---- moving ---- */
 
-static void finish_message(const struct work *w)
+static void finish_message(const struct supervisor *s, const struct work *w)
 {
 	static const uint64_t none;
 	uint64_t m = w->n.arg[1];
 
-	poke(w, m + offsetof(struct msghdr, msg_namelen), &none, sizeof(socklen_t));
-	poke(w, m + offsetof(struct msghdr, msg_controllen), &none, sizeof(size_t));
-	poke(w, m + offsetof(struct msghdr, msg_flags), &none, sizeof(int));
+	poke(s, w, m + offsetof(struct msghdr, msg_namelen), &none, sizeof(socklen_t));
+	poke(s, w, m + offsetof(struct msghdr, msg_controllen), &none, sizeof(size_t));
+	poke(s, w, m + offsetof(struct msghdr, msg_flags), &none, sizeof(int));
 }
 
 static bool finish_read(struct supervisor *s, struct work *w, int64_t ret, size_t last)
@@ -197,9 +214,9 @@ static bool finish_read(struct supervisor *s, struct work *w, int64_t ret, size_
 	static const socklen_t none;
 
 	if (ret >= 0 && w->n.row == CALL_recvmsg)
-		finish_message(w);
+		finish_message(s, w);
 	if (ret >= 0 && w->n.row == CALL_recvfrom && w->n.arg[4] && w->n.arg[5])
-		poke(w, w->n.arg[5], &none, sizeof(none));
+		poke(s, w, w->n.arg[5], &none, sizeof(none));
 	if (!supervisor_answer(s, &w->n, ret) && ret > 0)
 		keep((int)w->n.arg[0], buffer, last);
 	return true;
@@ -225,7 +242,7 @@ static bool read_step(struct supervisor *s, struct work *w)
 		}
 		if (got <= 0)
 			return finish_read(s, w, w->done ? (int64_t)w->done : got, 0);
-		put = carry(w, (size_t)got, false);
+		put = carry(s, w, (size_t)got, false);
 		put = put < 0 ? 0 : put;
 		if (put < got)
 			keep(fd, buffer + put, (size_t)(got - put));
@@ -239,10 +256,10 @@ static bool read_step(struct supervisor *s, struct work *w)
 
 static bool finish_write(struct supervisor *s, struct work *w, int64_t ret)
 {
-	if (ret == -EPIPE && !w->silent)
+	if (ret == -EPIPE && !w->silent && supervisor_is_valid(s, &w->n))
 		(void)syscall(SYS_tgkill, s->pid, w->n.tid, SIGPIPE);
 	if (w->source >= 0 && w->done && w->n.arg[2])
-		poke(w, w->n.arg[2], &w->source_off, sizeof(w->source_off));
+		poke(s, w, w->n.arg[2], &w->source_off, sizeof(w->source_off));
 	else if (w->source >= 0 && w->done)
 		(void)lseek(w->source, (off_t)w->source_off, SEEK_SET);
 	if (!supervisor_answer(s, &w->n, ret) && ret > 0)
@@ -251,7 +268,7 @@ static bool finish_write(struct supervisor *s, struct work *w, int64_t ret)
 }
 
 /* The next bytes to be sent: 0 when there are none. */
-static int64_t fill(const struct work *w, size_t want)
+static int64_t fill(const struct supervisor *s, const struct work *w, size_t want)
 {
 	int64_t n;
 
@@ -259,7 +276,7 @@ static int64_t fill(const struct work *w, size_t want)
 		n = pread(w->source, buffer, want, (off_t)w->source_off);
 		return n < 0 ? -errno : n;
 	}
-	n = carry(w, want, true);
+	n = carry(s, w, want, true);
 	return n <= 0 ? -EFAULT : n;
 }
 
@@ -267,7 +284,7 @@ static bool write_step(struct supervisor *s, struct work *w)
 {
 	while (w->done < w->len) {
 		size_t want = w->len - w->done < BUFFER ? w->len - w->done : BUFFER;
-		int64_t have = fill(w, want), sent;
+		int64_t have = fill(s, w, want), sent;
 
 		if (have <= 0)
 			return finish_write(s, w, w->done ? (int64_t)w->done : have);
@@ -288,9 +305,9 @@ static bool write_step(struct supervisor *s, struct work *w)
 
 /* ---- understanding ---- */
 
-static bool read_vectors(struct work *w, uint64_t from, uint64_t count)
+static bool read_vectors(const struct supervisor *s, struct work *w, uint64_t from, uint64_t count)
 {
-	if (count > VECTORS || peek(w, from, w->vector, count * sizeof(w->vector[0])) !=
+	if (count > VECTORS || peek(s, w, from, w->vector, count * sizeof(w->vector[0])) !=
 				       (int64_t)(count * sizeof(w->vector[0])))
 		return false;
 	w->vectors = (uint32_t)count;
@@ -302,11 +319,11 @@ static bool read_vectors(struct work *w, uint64_t from, uint64_t count)
 	return true;
 }
 
-static bool understand_message(struct work *w, bool out)
+static bool understand_message(const struct supervisor *s, struct work *w, bool out)
 {
 	struct msghdr m;
 
-	if (peek(w, w->n.arg[1], &m, sizeof(m)) != sizeof(m))
+	if (peek(s, w, w->n.arg[1], &m, sizeof(m)) != sizeof(m))
 		return false;
 	if (m.msg_control && m.msg_controllen) {
 		int domain = AF_UNSPEC;
@@ -317,7 +334,7 @@ static bool understand_message(struct work *w, bool out)
 			return false;
 	}
 	w->flags = (int)w->n.arg[2];
-	return read_vectors(w, (uintptr_t)m.msg_iov, m.msg_iovlen);
+	return read_vectors(s, w, (uintptr_t)m.msg_iov, m.msg_iovlen);
 }
 
 static bool understand_file(struct supervisor *s, struct work *w)
@@ -328,7 +345,7 @@ static bool understand_file(struct supervisor *s, struct work *w)
 	w->source = supervisor_take(s->process, (int)w->n.arg[1]);
 	if (w->source < 0 || fstat(w->source, &st) || !S_ISREG(st.st_mode))
 		return false;
-	if (w->n.arg[2] && peek(w, w->n.arg[2], &at, sizeof(at)) != sizeof(at))
+	if (w->n.arg[2] && peek(s, w, w->n.arg[2], &at, sizeof(at)) != sizeof(at))
 		return false;
 	if (!w->n.arg[2])
 		at = lseek(w->source, 0, SEEK_CUR);
@@ -355,11 +372,11 @@ static bool understand(struct supervisor *s, struct work *w)
 		w->flags = row->flagged ? (int)w->n.arg[3] : 0;
 		break;
 	case SHAPE_IOV:
-		if (!read_vectors(w, w->n.arg[1], w->n.arg[2]))
+		if (!read_vectors(s, w, w->n.arg[1], w->n.arg[2]))
 			return false;
 		break;
 	case SHAPE_MSG:
-		if (!understand_message(w, out))
+		if (!understand_message(s, w, out))
 			return false;
 		break;
 	case SHAPE_NONE:

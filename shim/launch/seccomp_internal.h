@@ -5,6 +5,7 @@
 #ifndef SHIM_LAUNCH_SECCOMP_INTERNAL_H
 #define SHIM_LAUNCH_SECCOMP_INTERNAL_H
 
+#include <linux/seccomp.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <sys/socket.h>
@@ -19,7 +20,7 @@ enum {
 	BUFFER = 1 << 20, /* bytes moved at once */
 };
 
-/* Shared with the program's process before it executes. */
+/* Shared by the supervisor, its guard, who started them, and the program's process before it executes. */
 struct seccomp_shared {
 	uint32_t state;	  /* futex: enum seccomp_state */
 	int32_t listener; /* descriptor in the child */
@@ -28,6 +29,14 @@ struct seccomp_shared {
 	uint32_t killable; /* SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV is in force */
 	uint64_t call_ns;
 	char why[512];
+	int32_t supervisor;	     /* its pid now */
+	int32_t following;	     /* futex: whom; 0: nobody, and the traces are whole */
+	uint32_t lost;		     /* supervisors that died before their time */
+	struct seccomp_notif handed; /* id 0: none; received by one supervisor, for the next */
+	/* Numbers of the calls a supervisor has in hand, should it die. */
+	uint64_t current;
+	uint32_t waits;
+	uint64_t waiting[MIRRORS];
 };
 enum seccomp_state {
 	SECCOMP_WAITS,	 /* for the child */
@@ -59,11 +68,15 @@ struct notice {
 
 struct work;
 struct supervisor {
-	int listener;  /* of notices */
-	int ready;     /* epoll: sockets somebody waits for */
-	int process;   /* pidfd of the followed one, -1 none */
-	int done;      /* closed when its trace is whole */
-	int32_t pid;   /* the followed one, 0 not yet, -1 not any more */
+	int listener; /* of notices */
+	int ready;    /* epoll: sockets somebody waits for */
+	int process;  /* pidfd of the followed one, -1 none */
+	int32_t pid;  /* the followed one, 0 not yet, -1 not any more */
+	bool accepts; /* it did; one that only connected makes room for one that does */
+	bool told;    /* that others take part */
+	bool over;    /* the next supervisor is to go on */
+	pid_t guard;
+	struct seccomp_shared *shared;
 	bool killable; /* signals do not interrupt what we received */
 	struct work **wait;
 	uint32_t waits, room, next;
@@ -84,12 +97,28 @@ bool supervisor_answer(struct supervisor *s, const struct notice *n, int64_t ret
  * Returns its number in the caller, or -errno: -ENOENT when nobody waits, otherwise unanswered. */
 int64_t supervisor_answer_fd(struct supervisor *s, const struct notice *n, int fd, int to,
 			     bool cloexec);
+/* Does the caller wait still?  Asked before its memory is touched: when it does not, its number may be
+ * somebody else's by now. */
+bool supervisor_is_valid(const struct supervisor *s, const struct notice *n);
 /* The call went past the engine. */
 void supervisor_missed(struct supervisor *s, int fd, const struct notice *n);
 /* Show the engine a call that happened. */
 void supervisor_show(const struct notice *n, unsigned row, const uint64_t arg[6], int64_t ret);
 /* A descriptor of a process, above supervisor_base; -1. */
 int supervisor_take(int process, int fd);
+
+/* Go on following that process, whose supervisor died. */
+void supervisor_resume(struct supervisor *s, int32_t pid);
+/* Until the followed process has ended, or another is to be followed (true), or the last user of the
+ * filter has ended (false). */
+bool supervisor_serve(struct supervisor *s);
+
+/* ---- seccomp_guard.c ---- */
+
+/* Is there somebody who would start our successor? */
+bool guard_is_there(const struct supervisor *s);
+/* The followed process has ended, and its trace is whole. */
+void guard_tell_ended(struct seccomp_shared *shared);
 
 /* ---- seccomp_fd.c ---- */
 
@@ -138,12 +167,15 @@ void work_look(struct supervisor *s);
 bool work_owed(struct supervisor *s, const struct notice *n);
 /* Nobody took this answer: keep it for the same call. */
 void work_owe(const struct notice *n, int64_t ret);
+/* Let those that wait go on in the kernel: they are not ours any more. */
+void work_release(struct supervisor *s);
 bool work_blocks(int fd, int flags);
 
 /* ---- seccomp_bytes.c, seccomp_accept.c ---- */
 
 void bytes_start(struct supervisor *s, const struct notice *n);
 void bytes_dropped(int fd); /* what was kept for it is nobody's */
+bool bytes_kept(void);	    /* does anybody's next read depend on us? */
 void accept_start(struct supervisor *s, const struct notice *n);
 
 #endif

@@ -1,37 +1,29 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
- * launch/seccomp_supervise: see seccomp.h: the supervisor, from its start to the end of the filter.
+ * launch/seccomp_supervise: see seccomp.h: what the supervisor does with each call.
  *
  * Descriptors below supervisor_base belong to the mirrors: the socket that is N in the program is N here, so
  * that what the engine asks of a descriptor is answered by the program's socket.
+ *
+ * One process is followed at a time.  The engine serves one process in its life, so who follows the next is
+ * another process (seccomp_guard.c), which takes the listener over between two calls.
  */
 #include "shim/launch/seccomp.h"
 #include "shim/launch/seccomp_internal.h"
 
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/seccomp.h>
 #include <poll.h>
-#include <signal.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/ioctl.h>
-#include <sys/mman.h>
-#include <sys/prctl.h>
-#include <sys/resource.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
 #include "core/trace/layout.h"
 
-#ifndef SECCOMP_IOCTL_NOTIF_SET_FLAGS
-#define SECCOMP_IOCTL_NOTIF_SET_FLAGS SECCOMP_IOW(4, __u64)
-#endif
-
 enum {
-	SYNC_WAKE_UP = 1,
 	LOOK_MS = 20, /* between two looks after those that wait */
 };
 
@@ -44,6 +36,13 @@ void supervisor_pass(struct supervisor *s, const struct notice *n)
 	struct seccomp_notif_resp r = {.id = n->id, .flags = SECCOMP_USER_NOTIF_FLAG_CONTINUE};
 
 	(void)ioctl(s->listener, SECCOMP_IOCTL_NOTIF_SEND, &r);
+}
+
+bool supervisor_is_valid(const struct supervisor *s, const struct notice *n)
+{
+	uint64_t id = n->id;
+
+	return !ioctl(s->listener, SECCOMP_IOCTL_NOTIF_ID_VALID, &id);
 }
 
 bool supervisor_answer(struct supervisor *s, const struct notice *n, int64_t ret)
@@ -123,29 +122,159 @@ static bool is_followed(const struct supervisor *s, int32_t tid)
 	return s->pid > 0 && !syscall(SYS_tgkill, s->pid, tid, 0);
 }
 
-/* The first to accept, or to connect over a network. */
-static void consider(struct supervisor *s, const struct notice *n)
+static bool is_accept(const struct notice *n)
+{
+	return n->row == CALL_accept || n->row == CALL_accept4;
+}
+
+/* A descriptor of whoever made this call: *ret_process is a pidfd of it; its pid, or 0.  What was found
+ * under the number of a thread is the thread's only when its call waits for us still. */
+static int32_t caller_open(const struct supervisor *s, const struct notice *n, int *ret_process)
 {
 	int32_t pid = process_of(n->tid);
-	int process = pid ? (int)syscall(SYS_pidfd_open, pid, 0) : -1, own, high;
-	const char *problem;
-	bool worth;
+	int process = pid ? (int)syscall(SYS_pidfd_open, pid, 0) : -1;
 
-	if (process < 0)
-		return;
-	high = fcntl(process, F_DUPFD_CLOEXEC, supervisor_base);
-	close(process);
-	own = supervisor_take(high, (int)n->arg[0]);
-	worth = own >= 0 && (n->row == CALL_connect ? fd_is_network(own) : fd_is_listener(own));
+	*ret_process = fcntl(process, F_DUPFD_CLOEXEC, supervisor_base);
+	if (process >= 0)
+		close(process);
+	if (*ret_process >= 0 && supervisor_is_valid(s, n))
+		return pid;
+	if (*ret_process >= 0)
+		close(*ret_process);
+	return 0;
+}
+
+static bool is_worth(int process, const struct notice *n)
+{
+	int own = supervisor_take(process, (int)n->arg[0]);
+	bool worth =
+		own >= 0 && (n->row == CALL_connect ? fd_is_network(own) : fd_is_listener(own));
+
 	if (own >= 0)
 		close(own);
-	engine_subject = (struct engine_subject){(uint32_t)pid, (uint32_t)n->tid};
-	if (!worth || !engine_start(s->environ, TRACE_DOOR_SECCOMP, &problem)) {
-		close(high);
-		return;
-	}
+	return worth;
+}
+
+static bool follow(struct supervisor *s, int32_t pid, int process, int32_t tid)
+{
+	const char *problem;
+
+	engine_subject = (struct engine_subject){(uint32_t)pid, (uint32_t)tid};
+	if (!engine_start(s->environ, TRACE_DOOR_SECCOMP, &problem))
+		return false;
 	s->pid = pid;
-	s->process = high;
+	s->process = process;
+	__atomic_store_n(&s->shared->following, pid, __ATOMIC_RELEASE);
+	return true;
+}
+
+/* Somebody accepts, or connects over a network. */
+static void consider(struct supervisor *s, const struct notice *n)
+{
+	int process;
+	int32_t pid = caller_open(s, n, &process);
+
+	if (!pid)
+		return;
+	if (is_worth(process, n) && follow(s, pid, process, n->tid))
+		s->accepts = is_accept(n);
+	else
+		close(process);
+}
+
+void supervisor_resume(struct supervisor *s, int32_t pid)
+{
+	const uint64_t arg[6] = {0};
+	struct notice n = {.tid = pid};
+	int low = (int)syscall(SYS_pidfd_open, pid, 0), process;
+
+	if (low < 0)
+		return;
+	process = fcntl(low, F_DUPFD_CLOEXEC, supervisor_base);
+	close(low);
+	if (process < 0 || !follow(s, pid, process, pid))
+		return;
+	s->accepts = true;
+	engine_partial(-1, TRACE_REASON_SUPERVISOR);
+	supervisor_show(&n, CALL_listen, arg, 0); /* so that there is a trace which says it */
+}
+
+/* ---- others ---- */
+
+static bool moves_bytes(const struct notice *n)
+{
+	switch ((enum call_op)call_table[n->row].op) {
+	case OP_READ:
+	case OP_WRITE:
+	case OP_SENDFILE:
+	case OP_SPLICE:
+	case OP_SHUTDOWN:
+		return true;
+	default:
+		return false;
+	}
+}
+
+static bool is_socket(const struct notice *n)
+{
+	static const char socket[] = "socket:";
+	char path[64], name[sizeof(socket) - 1];
+
+	snprintf(path, sizeof(path), "/proc/%d/fd/%d", n->tid, (int)n->arg[0]);
+	return readlink(path, name, sizeof(name)) == sizeof(name) &&
+	       !memcmp(name, socket, sizeof(name));
+}
+
+/* Does somebody who is not followed serve a connection? */
+static bool takes_part(struct supervisor *s, const struct notice *n)
+{
+	int process, own;
+	bool part;
+
+	if (is_accept(n))
+		return true;
+	if (!moves_bytes(n) || !is_socket(n) || !caller_open(s, n, &process))
+		return false;
+	own = supervisor_take(process, (int)n->arg[0]);
+	part = own >= 0 && fd_is_network(own);
+	if (own >= 0)
+		close(own);
+	close(process);
+	return part;
+}
+
+static void others(struct supervisor *s, const struct notice *n)
+{
+	if (s->pid && !s->told && takes_part(s, n)) {
+		engine_partial(-1, TRACE_REASON_OTHERS);
+		s->told = true;
+	}
+	supervisor_pass(s, n);
+}
+
+/* The followed one has only connected, and here is one that accepts: true when that one is to be
+ * followed instead.  Its call waits for the next supervisor. */
+static bool hand_over(struct supervisor *s, const struct seccomp_notif *raw, const struct notice *n)
+{
+	int process;
+	bool worth;
+
+	if (s->pid <= 0 || s->accepts || !is_accept(n) || !guard_is_there(s) || !s->killable ||
+	    bytes_kept() || !caller_open(s, n, &process))
+		return false;
+	worth = is_worth(process, n);
+	close(process);
+	if (!worth)
+		return false;
+	engine_partial(-1, TRACE_REASON_OTHERS);
+	for (int fd = 0; fd < supervisor_base; fd++) {
+		if (s->means[fd] == MEANS_STREAM)
+			engine_partial(fd, TRACE_REASON_UNSEEN);
+	}
+	work_release(s);
+	s->shared->handed = *raw;
+	s->over = true;
+	return true;
 }
 
 /* ---- one call ---- */
@@ -201,35 +330,35 @@ static void dispatch(struct supervisor *s, const struct notice *n)
 	supervisor_pass(s, n);
 }
 
-static void others(struct supervisor *s, const struct notice *n)
+static void take(struct supervisor *s, const struct seccomp_notif *raw)
 {
-	bool opens = n->row == CALL_accept || n->row == CALL_accept4 || n->row == CALL_connect;
+	struct notice n = {.id = raw->id, .tid = (int32_t)raw->pid, .nr = raw->data.nr};
 
-	if (s->pid > 0 && opens && n->row != CALL_connect)
-		engine_partial(-1, TRACE_REASON_OTHERS);
-	supervisor_pass(s, n);
+	s->shared->current = raw->id;
+	n.row = call_from_nr(n.nr);
+	for (unsigned i = 0; i < 6; i++)
+		n.arg[i] = raw->data.args[i];
+	if (n.row == CALL_COUNT)
+		return supervisor_pass(s, &n);
+	if (!s->pid && (is_accept(&n) || n.row == CALL_connect))
+		consider(s, &n);
+	if (!is_followed(s, n.tid)) {
+		if (!hand_over(s, raw, &n))
+			others(s, &n);
+		return;
+	}
+	s->accepts |= is_accept(&n);
+	if (!work_owed(s, &n))
+		dispatch(s, &n);
 }
 
 static void take_notice(struct supervisor *s)
 {
 	struct seccomp_notif raw;
-	struct notice n;
 
 	memset(&raw, 0, sizeof(raw));
-	if (ioctl(s->listener, SECCOMP_IOCTL_NOTIF_RECV, &raw))
-		return;
-	n = (struct notice){.id = raw.id, .tid = (int32_t)raw.pid, .nr = raw.data.nr};
-	n.row = call_from_nr(n.nr);
-	for (unsigned i = 0; i < 6; i++)
-		n.arg[i] = raw.data.args[i];
-	if (n.row == CALL_COUNT)
-		return supervisor_pass(s, &n);
-	if (!s->pid && (n.row == CALL_accept || n.row == CALL_accept4 || n.row == CALL_connect))
-		consider(s, &n);
-	if (!is_followed(s, n.tid))
-		return others(s, &n);
-	if (!work_owed(s, &n))
-		dispatch(s, &n);
+	if (!ioctl(s->listener, SECCOMP_IOCTL_NOTIF_RECV, &raw))
+		take(s, &raw);
 }
 
 /* ---- the loop ---- */
@@ -240,7 +369,8 @@ static void process_ended(struct supervisor *s)
 	s->process = -1;
 	s->pid = -1;
 	fd_drop_all(s);
-	close(s->done);
+	guard_tell_ended(s->shared);
+	s->over = guard_is_there(s); /* else nobody would come after us */
 }
 
 static void sockets_ready(struct supervisor *s)
@@ -252,9 +382,14 @@ static void sockets_ready(struct supervisor *s)
 		work_ready(s, e.data.ptr);
 }
 
-static void serve(struct supervisor *s)
+bool supervisor_serve(struct supervisor *s)
 {
-	for (;;) {
+	struct seccomp_notif handed = s->shared->handed;
+
+	s->shared->handed.id = 0;
+	if (handed.id)
+		take(s, &handed);
+	while (!s->over) {
 		struct pollfd p[] = {
 			{.fd = s->listener, .events = POLLIN},
 			{.fd = s->waits ? s->ready : -1, .events = POLLIN},
@@ -262,130 +397,16 @@ static void serve(struct supervisor *s)
 		};
 
 		if (poll(p, 3, s->waits ? LOOK_MS : -1) < 0 && errno != EINTR)
-			return;
+			return false;
 		if (p[0].revents & POLLIN)
 			take_notice(s);
 		else if (p[0].revents)
-			return; /* nobody lives under the filter any more */
+			return false; /* nobody lives under the filter any more */
 		if (p[1].revents)
 			sockets_ready(s);
 		if (p[2].revents)
 			process_ended(s);
 		work_look(s);
 	}
-}
-
-/* ---- the process ---- */
-
-static void on_alarm(int number)
-{
-}
-
-/* As many descriptors as may be had; half of them for mirrors. */
-static int raise_limit(void)
-{
-	struct rlimit all = {2 * MIRRORS, 2 * MIRRORS}, r = {0};
-
-	if (!setrlimit(RLIMIT_NOFILE, &all))
-		return MIRRORS;
-	(void)getrlimit(RLIMIT_NOFILE, &r);
-	r.rlim_cur = r.rlim_max;
-	(void)setrlimit(RLIMIT_NOFILE, &r);
-	return r.rlim_cur / 2 < MIRRORS ? (int)(r.rlim_cur / 2) : MIRRORS;
-}
-
-/* Nobody's terminal, nobody's descriptors, no signal but SIGKILL. */
-static bool leave(int *done)
-{
-	struct sigaction act = {.sa_handler = on_alarm};
-	sigset_t all;
-
-	setsid();
-	prctl(PR_SET_PDEATHSIG, 0);
-	sigfillset(&all);
-	sigdelset(&all, SIGALRM);
-	sigprocmask(SIG_SETMASK, &all, NULL);
-	sigaction(SIGALRM, &act, NULL);
-	supervisor_base = raise_limit();
-	*done = fcntl(*done, F_DUPFD_CLOEXEC, supervisor_base);
-	(void)close_range(0, (unsigned)supervisor_base - 1, 0);
-	return *done >= 0;
-}
-
-/* Become the one who gets the calls. */
-static bool take_listener(struct supervisor *s, struct seccomp_shared *shared)
-{
-	uint64_t sync = SYNC_WAKE_UP;
-	int child, ready;
-
-	child = (int)syscall(SYS_pidfd_open, shared->child, 0);
-	s->listener = child < 0 ? -1 : supervisor_take(child, shared->listener);
-	if (s->listener < 0) {
-		shared->error = errno;
-		snprintf(
-			shared->why, sizeof(shared->why),
-			"the supervisor may not take a descriptor of the program (pidfd_getfd: "
-			"%s): "
-			"tracing is forbidden here, by Yama, by a container or by the kernel's age",
-			strerror(errno));
-		return false;
-	}
-	close(child);
-	(void)ioctl(s->listener, SECCOMP_IOCTL_NOTIF_SET_FLAGS, sync);
-	ready = epoll_create1(EPOLL_CLOEXEC);
-	s->ready = fcntl(ready, F_DUPFD_CLOEXEC, supervisor_base);
-	close(ready);
-	return s->ready >= 0;
-}
-
-static _Noreturn void supervise(struct seccomp_shared *shared, int done, char *const *environ_)
-{
-	struct supervisor *s = calloc(1, sizeof(*s));
-
-	if (!s || !leave(&done)) {
-		shared->error = EMFILE;
-		seccomp_say(shared, SECCOMP_CANNOT);
-		_exit(1);
-	}
-	s->done = done;
-	s->process = -1;
-	s->environ = environ_;
-	if (!seccomp_await(shared, SECCOMP_WAITS) || shared->state != SECCOMP_OFFERED)
-		_exit(0);
-	if (!take_listener(s, shared)) {
-		seccomp_say(shared, SECCOMP_CANNOT);
-		_exit(1);
-	}
-	s->killable = shared->killable;
-	seccomp_say(shared, SECCOMP_SERVED);
-	munmap(shared, sizeof(*shared));
-	serve(s);
-	_exit(0);
-}
-
-int seccomp_start(struct seccomp_door *door, char *const *environ_, char *why, size_t size)
-{
-	int end[2], e;
-
-	*door = (struct seccomp_door){.done = -1};
-	door->shared = mmap(NULL, sizeof(*door->shared), PROT_READ | PROT_WRITE,
-			    MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-	if (door->shared == MAP_FAILED || pipe2(end, O_CLOEXEC))
-		goto failed;
-	door->done = end[0];
-	door->supervisor = fork();
-	if (door->supervisor == 0) {
-		close(end[0]);
-		supervise(door->shared, end[1], environ_);
-	}
-	e = errno;
-	close(end[1]);
-	errno = e;
-	if (door->supervisor > 0)
-		return 0;
-failed:
-	e = errno;
-	door->supervisor = 0;
-	snprintf(why, size, "the supervisor cannot be started: %s", strerror(e));
-	return e;
+	return true;
 }

@@ -12,12 +12,10 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/seccomp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
-#include <sys/ioctl.h>
 #include <sys/time.h>
 #include <time.h>
 #include <unistd.h>
@@ -86,11 +84,20 @@ static bool make_room(struct supervisor *s)
 	return true;
 }
 
+/* Row i has changed, or the number of rows. */
+static void show_waiting(struct supervisor *s, uint32_t i)
+{
+	if (i < MIRRORS && i < s->waits)
+		s->shared->waiting[i] = s->wait[i]->n.id;
+	s->shared->waits = s->waits;
+}
+
 static void end(struct supervisor *s, struct work *w)
 {
 	for (uint32_t i = 0; i < s->waits; i++) {
 		if (s->wait[i] == w) {
 			s->wait[i] = s->wait[--s->waits];
+			show_waiting(s, i);
 			break;
 		}
 	}
@@ -120,6 +127,7 @@ static bool begin(struct supervisor *s, const struct work *now)
 		return false;
 	}
 	s->wait[s->waits++] = w;
+	show_waiting(s, s->waits - 1);
 	return true;
 }
 
@@ -211,13 +219,6 @@ static int interruption(const struct supervisor *s, const struct work *w)
 	return (mine || threads) && !w->deadline ? RESTART : EINTR;
 }
 
-static bool is_valid(const struct supervisor *s, const struct work *w)
-{
-	uint64_t id = w->n.id;
-
-	return !ioctl(s->listener, SECCOMP_IOCTL_NOTIF_ID_VALID, &id);
-}
-
 static void give_up(struct supervisor *s, struct work *w, int e)
 {
 	if (w->entered) {
@@ -227,6 +228,19 @@ static void give_up(struct supervisor *s, struct work *w, int e)
 	}
 	(void)supervisor_answer(s, &w->n, w->done ? (int64_t)w->done : -e);
 	end(s, w);
+}
+
+void work_release(struct supervisor *s)
+{
+	while (s->waits) {
+		struct work *w = s->wait[s->waits - 1];
+
+		if (w->done)
+			(void)supervisor_answer(s, &w->n, (int64_t)w->done);
+		else
+			supervisor_pass(s, &w->n);
+		end(s, w);
+	}
 }
 
 void work_look(struct supervisor *s)
@@ -244,7 +258,7 @@ void work_look(struct supervisor *s)
 		struct work *w = s->wait[s->next++ % s->waits];
 		int e;
 
-		if (!is_valid(s, w)) {
+		if (!supervisor_is_valid(s, &w->n)) {
 			drop(s, w);
 			continue;
 		}

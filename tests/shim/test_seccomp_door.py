@@ -6,6 +6,7 @@ import contextlib
 import hashlib
 import os
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
@@ -62,6 +63,45 @@ Server(("127.0.0.1", int(sys.argv[1])), Handler).serve_forever()
 """
 
 
+# Waits for connections without accepting while its numbers are all taken.
+FULL = """
+import errno, os, resource, select, socket, sys
+s = socket.socket()
+s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+s.bind(("127.0.0.1", int(sys.argv[1])))
+s.listen(8)
+s.setblocking(False)
+select.select([s], [], [])
+resource.setrlimit(resource.RLIMIT_NOFILE, (s.fileno() + 1, 4096))
+try:
+    s.accept()
+except OSError as e:
+    assert e.errno == errno.EMFILE
+resource.setrlimit(resource.RLIMIT_NOFILE, (100, 4096))
+shown = select.select([s], [], [], 0)[0] == [s]
+c = s.accept()[0]
+c.sendall(b"shown" if shown else b"hidden")
+c.close()
+"""
+
+CONNECTS = "import socket, sys; socket.create_connection(('127.0.0.1', int(sys.argv[1])))"
+
+# A child that was there before the first connection is sent it.
+PASSES = r"""
+import os, socket, sys
+here, there = socket.socketpair()
+child = os.fork()
+if child:
+    s = socket.create_server(("127.0.0.1", int(sys.argv[1])))
+    c = s.accept()[0]
+    socket.send_fds(here, [b"x"], [c.fileno()])
+    sys.exit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+c = socket.socket(fileno=socket.recv_fds(there, 1, 1)[1][0])
+c.recv(4096)
+c.sendall(b"HTTP/1.1 401 No\r\nContent-Length: 0\r\n\r\n")
+"""
+
+
 def behind(cmd, **options):
     return Server([*DOOR, *cmd], free_port(), shim=False, **options)
 
@@ -76,6 +116,15 @@ def users_of(place):
                     if place.encode() in words.read():
                         found.append(int(name))
     return found
+
+
+def supervisors_of(server):
+    """The guard, and the supervisor it waits for."""
+    def children(pid):
+        with open("/proc/%d/task/%d/children" % (pid, pid), encoding="ascii") as words:
+            return [int(word) for word in words.read().split()]
+    guard = min(children(server.process.pid))
+    return guard, children(guard)[0]
 
 
 def unread(server, client):
@@ -233,6 +282,40 @@ class Ends(unittest.TestCase):
             wait_for(lambda: not users_of(place), "the end of the supervisor")
             self.doCleanups()
 
+    def test_a_connection_shows_until_there_is_a_number_for_it(self):
+        with behind([sys.executable, "-c", FULL, "{port}"]) as server, server.client() as client:
+            self.assertEqual(client.recv_until_close(), b"shown")
+
+    def test_the_death_of_the_supervisor_ends_no_service_and_is_told(self):
+        with behind([sys.executable, "-c", HTTP, "{port}", "Threading"]) as server:
+            with server.client() as client:
+                client.send(handshake_bytes("/before"))
+                self.assertEqual(client.recv_head().status, 401)
+            supervisor = supervisors_of(server)[1]
+            os.kill(supervisor, signal.SIGKILL)
+            with server.client() as client:
+                client.send(handshake_bytes("/after"))
+                self.assertEqual(client.recv_head().status, 401)
+            server.terminate()
+            self.assertIn("the supervisor of --door seccomp died", server.log_text())
+            self.assertIn("coverage: partial", server.log_text())
+            report = server.report()
+        self.assertIn("partial", [p["coverage"] for p in report["processes"]])
+
+    def test_the_death_of_the_guard_ends_no_service(self):
+        with behind(PLAIN) as server:
+            os.kill(supervisors_of(server)[0], signal.SIGKILL)
+            with server.client() as client:
+                client.send(b"echo\nhello")
+                self.assertEqual(client.recv_exactly(5), b"hello")
+            self.assertEqual(server.terminate(), 7)
+
+    def test_a_command_that_has_no_sockets_is_told_so(self):
+        with tempfile.TemporaryDirectory() as place:
+            done = harness.shakedown("run", "-o", place + "/t", "--door", "seccomp", "--", "true")
+        self.assertEqual(done.returncode, 0)
+        self.assertIn("no process accepted a connection or opened one over a network", done.stderr)
+
     def test_a_second_supervisor_is_refused_and_the_reason_told(self):
         with tempfile.TemporaryDirectory() as place:
             done = harness.shakedown("run", "-o", place + "/1", "--door", "seccomp", "--",
@@ -265,6 +348,33 @@ class Findings(unittest.TestCase):
         self.assertEqual([f["id"] for f in harness.findings(report)], ["observer-blind"])
         self.assertEqual(report["processes"][0]["coverage"], "partial")
         self.assertIn("follows one process", report["processes"][0]["coverage_reason"])
+
+    def beside(self, silent, after, client):
+        script = '"$0" -c "$1" "$2" %s shift 2; exec "$0" "$@"' % after
+        return behind(["sh", "-c", script, sys.executable, client,
+                       str(silent.getsockname()[1]), "-c", HTTP, "{port}", "Threading"])
+
+    def test_a_server_that_comes_after_a_client_is_followed(self):
+        with socket.create_server(("127.0.0.1", 0)) as silent:
+            with self.beside(silent, ";", CONNECTS) as server:
+                refused(self, server)
+                self.assertEqual({p["coverage"] for p in server.report()["processes"]}, {"full"})
+
+    def test_a_server_beside_a_client_is_followed_and_the_client_is_told_of(self):
+        with socket.create_server(("127.0.0.1", 0)) as silent:
+            with self.beside(silent, "&", CONNECTS + ".recv(1)") as server:
+                with silent.accept()[0]:
+                    refused(self, server)
+                coverage = [p["coverage"] for p in server.report()["processes"]]
+                self.assertEqual(sorted(coverage), ["full", "partial"])
+
+    def test_a_process_that_got_its_connection_from_the_followed_one_is_told_of(self):
+        with behind([sys.executable, "-c", PASSES, "{port}"]) as server:
+            with server.client() as client:
+                client.send(handshake_bytes("/refused"))
+                self.assertEqual(client.recv_head().status, 401)
+            self.assertEqual(server.process.wait(harness.STOP_TIMEOUT), 0)
+            self.assertIn("coverage: partial; the seccomp door follows", server.log_text())
 
     def test_a_refusal_of_pythons_own_server(self):
         with behind([sys.executable, "-c", HTTP, "{port}", "Threading"]) as server:

@@ -319,7 +319,7 @@ static pid_t parent_of(const char *pid)
 
 static bool is_supervisor(const struct loop *l, pid_t pid)
 {
-	return l->job->seccomp && l->job->seccomp->supervisor == pid;
+	return l->job->seccomp && seccomp_is_supervisor(l->job->seccomp, pid);
 }
 
 /* Signal each of our children, except the supervisor, which ends by itself, and count them. */
@@ -391,9 +391,20 @@ static int status_of(const siginfo_t *info)
 	return info->si_status | (info->si_code == CLD_DUMPED ? 0x80 : 0);
 }
 
+/* It ends by itself, with the last process under the filter. */
+static void say_supervisor(const siginfo_t *info)
+{
+	if (info->si_code != CLD_EXITED)
+		complain("a process of --door seccomp was killed (signal %d); when both are, calls "
+			 "fail from then on and nothing is seen, whatever the coverage says",
+			 info->si_status);
+}
+
 static void note_end(struct loop *l, const siginfo_t *info)
 {
-	if ((info->si_pid != l->command && !l->following) || is_supervisor(l, info->si_pid))
+	if (is_supervisor(l, info->si_pid))
+		return say_supervisor(info);
+	if (info->si_pid != l->command && !l->following)
 		return; /* an orphan: reaped, and that is all */
 	if (info->si_pid == l->command)
 		l->running = false;

@@ -68,6 +68,10 @@ static const char text[] =
 	"loads no libraries, at its start, and finds where it enters the kernel; so it "
 	"is with what the command executes.\n"
 	"\n"
+	"--door seccomp sets no_new_privs where run has no rights to do without: setuid "
+	"programs (sudo, ping) started by the command then get no rights. 32-bit and x32 "
+	"calls go past it unseen.\n"
+	"\n"
 	"Before the start the program file is looked at: what cannot be watched (setuid "
 	"programs, other architectures) is said on stderr, and the command runs all the "
 	"same. Afterwards a summary and the next command are printed on stderr.\n"
@@ -238,9 +242,9 @@ static bool say_unwritable(const char *folder)
 static void say_no_trace(const struct launch_job *job, const struct verdict *v)
 {
 	if (v->sight != SIGHT_BLIND && job->injected != INJECT_FAILED &&
-	    (job->loaded || job->load_unknown) && say_unwritable(job->folder))
+	    (by_seccomp() || job->loaded || job->load_unknown) && say_unwritable(job->folder))
 		return;
-	if (by_seccomp() && v->sight == SIGHT_FULL)
+	if (by_seccomp())
 		complain("blind: no process accepted a connection or opened one over a network");
 	else if (v->sight == SIGHT_BLIND || (job->inject && job->injected == INJECT_FAILED))
 		complain("blind: nothing was seen of %s, see above", v->program);
@@ -284,6 +288,9 @@ static int conclude(const struct launch_job *job, const struct verdict *v, const
 	int status = pass_status(job->status);
 
 	launch_summarize(folder, job->t_start, quiet, &sum);
+	if (by_seccomp() && seccomp_lost(job->seccomp))
+		complain("the supervisor of --door seccomp died while the command ran; calls that "
+			 "were in its hands may have failed");
 	if (!sum.traces && !sum.unreadable)
 		say_no_trace(job, v);
 	else if (!quiet)
