@@ -16,6 +16,9 @@
 #include "shim/engine/sys.h"
 #include "shim/engine/text.h"
 
+#include <errno.h>
+#include <signal.h>
+
 enum {
 	PAGE = 4096,
 };
@@ -50,9 +53,27 @@ bool engine_active(void)
 	return engine.active;
 }
 
+/* Process 1 of a pid namespace is not told from a child of its own in a new one by the pid.  A timer
+ * that is never set tells: a process's timers are its own, whoever shares the memory. */
+static void mark_process(void)
+{
+	struct sigevent none = {.sigev_notify = SIGEV_NONE};
+	int32_t timer = 0;
+
+	engine.marked = !engine.quiet && !engine_subject.pid && engine.pid == 1 &&
+			sys_3(SYS_timer_create, CLOCK_MONOTONIC, (long)&none, (long)&timer) == 0;
+	engine.mark = timer;
+}
+
 bool engine_is_stranger(void)
 {
-	return !engine_subject.pid && sys_getpid() != engine.pid;
+	struct itimerspec left;
+
+	if (engine_subject.pid)
+		return false;
+	return sys_getpid() != engine.pid ||
+	       (engine.marked && !engine.quiet &&
+		sys_2(SYS_timer_gettime, engine.mark, (long)&left) == -EINVAL);
 }
 
 void engine_stop(uint64_t reason)
@@ -103,6 +124,7 @@ bool engine_start(char *const *environ, uint32_t door, const char **ret_problem)
 	}
 	engine.door = door;
 	engine.pid = engine_subject.pid ? engine_subject.pid : sys_getpid();
+	mark_process();
 	clock_start(door == TRACE_DOOR_LIBC);
 	engine.t_load = clock_now();
 	engine_fds = (uint32_t *)fds.base;
@@ -130,6 +152,7 @@ void engine_forked(void)
 		return;
 	engine.pid = sys_getpid();
 	engine.parent = parent;
+	mark_process();
 	engine.forks = 0;
 	*(uint32_t *)(uintptr_t)engine.alive = 1;
 	clock_forked();

@@ -12,6 +12,8 @@ struct engine_state {
 	bool active; /* false: every call goes straight through */
 	bool quiet;  /* a seccomp filter may be there: no system call of our own any more */
 	uint32_t pid;
+	bool marked; /* mark is a timer of this process's */
+	int32_t mark;
 	uint32_t parent; /* pid we were forked from, 0 for an image that was executed */
 	uint32_t door;
 	uint32_t forks; /* children made so far: open connections may have further owners */

@@ -2,6 +2,7 @@
 """What a watched process executes is what it would execute alone, whatever it is called by."""
 
 import functools
+import json
 import os
 import shutil
 import subprocess
@@ -73,10 +74,12 @@ class Names(Run):
 class Children(Run):
     """Many at once keep apart."""
 
-    def namespaces(self):
-        if subprocess.run(["unshare", "--pid", "--fork", "true"], check=False,
-                          stderr=subprocess.DEVNULL).returncode:
+    @staticmethod
+    def namespaces():
+        unshare = ["unshare", "--pid", "--fork", "--mount", "--mount-proc"]
+        if subprocess.run([*unshare, "true"], check=False, stderr=subprocess.DEVNULL).returncode:
             harness.skip("no-namespaces")
+        return unshare
 
     def test_children_that_are_all_process_1_get_their_own_environment(self):
         self.namespaces()
@@ -89,6 +92,17 @@ class Children(Run):
     def test_children_of_one_namespace_get_their_own_environment(self):
         done = self.run_it(go_victim(), "many", "0", go_victim())
         self.assertEqual(done.stdout, "0 wrong\n", done.stderr)
+
+    def test_a_child_that_is_process_1_as_the_server_is_closes_and_executes_on_its_own(self):
+        unshare = self.namespaces()
+        for program in (programs.build("process_1.c"), static("process_1.c")):
+            with self.subTest(program):
+                done = self.run_it(*unshare, program)
+                self.assertEqual(done.returncode, 0, done.stderr)
+                report = json.loads(harness.shakedown("report", self.trace, "--format", "json").stdout)
+                server = next(e for p in report["processes"] if p["exe"] == program
+                              for e in p["exchanges"] if e["role"] == "server")
+                self.assertEqual((server["outcome"], server["findings"]), ("upgraded", []))
 
 
 class Errors(Run):

@@ -91,6 +91,8 @@ tries[] = {
 	TRY(tgkill, -1),
 	TRY(prctl, PR_GET_TID_ADDRESS),
 	TRY(set_tid_address),
+	TRY(timer_create, -1),
+	TRY(timer_gettime, -1),
 	TRY(geteuid),
 	TRY(clock_gettime, -1),
 	TRY(sched_yield),
