@@ -53,7 +53,7 @@ static const struct option_row options[] = {
 	 "the way into CMD: as it needs (auto), LD_PRELOAD alone (libc), only if the library is "
 	 "put "
 	 "into the program at its start (inject), or from outside, through the kernel alone "
-	 "(seccomp), for what nothing else can watch: slow, one process, no stacks",
+	 "(seccomp), for what nothing else can watch: slow, one process at a time, no stacks",
 	 &door},
 	{"quiet", 'q', OPTION_FLAG, NULL, "say nothing unless something is wrong", &quiet},
 	{.name = NULL},
