@@ -4,6 +4,7 @@
 import functools
 import json
 import os
+import resource
 import shutil
 import subprocess
 import sys
@@ -118,6 +119,14 @@ class Errors(Run):
                            "try: os.execv(sys.argv[1], ['x'])\n"
                            "except OSError as e: print(e.errno)", busy)
         self.assertEqual(done.stdout, "26\n", done.stderr)
+
+    def test_a_stack_of_a_few_pages_is_enough_for_the_command_and_for_a_carried_child(self):
+        def limit():
+            resource.setrlimit(resource.RLIMIT_STACK, (32 << 10, 32 << 10))
+
+        done = self.run_it("/bin/sh", "-c", "%s library; true" % show(), preexec_fn=limit,
+                           env={"PATH": os.environ["PATH"]})
+        self.assertEqual((done.returncode, done.stdout.count(" r--p 00000000 ")), (0, 1), done)
 
 
 if __name__ == "__main__":

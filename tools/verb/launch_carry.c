@@ -14,8 +14,9 @@
 
 int carry(int argc, char **argv)
 {
-	struct launch_library l;
-	char why[2 * PATH_MAX];
+	/* Not on the stack: its limit is the program's, and may be a few pages. */
+	static struct launch_library l;
+	static char why[2 * PATH_MAX];
 	int e;
 
 	if (argc < 3 || strcmp(argv[0], "--")) {

@@ -43,7 +43,7 @@ static void count_findings(struct tally *t, const struct finding *f, uint32_t n)
 static void count_connection(struct tally *t, const struct process *p, const struct connection *c,
 			     const struct finding_options *o)
 {
-	struct finding found[FINDING_MAX];
+	static struct finding found[FINDING_MAX];
 
 	for (uint32_t i = 0; i < c->exchanges; i++) {
 		const struct exchange *x = &c->exchange[i];

@@ -160,7 +160,7 @@ static void set_variables(const char *folder, const char *library)
 
 static bool set_preload(const struct launch_library *l, const struct verdict *v)
 {
-	char value[2 * PATH_MAX];
+	static char value[2 * PATH_MAX];
 
 	if (!launch_preload(l->preload, getenv("LD_PRELOAD"), v->target.sanitizer, value,
 			    sizeof(value))) {
@@ -194,7 +194,7 @@ static bool check_sizes(void)
 
 static bool prepare_library(struct launch_library *l)
 {
-	char why[2 * PATH_MAX];
+	static char why[2 * PATH_MAX];
 
 	if (launch_library_find(l, why, sizeof(why)) && launch_library_clean(l, why, sizeof(why)))
 		return true;
@@ -370,8 +370,8 @@ static bool open_seccomp(struct launch_job *job, struct seccomp_door *by)
 
 static int watch(char **argv, const struct verdict *v, struct launch_library *lib, bool kills)
 {
+	static struct launch_folder folder;
 	struct seccomp_door by;
-	struct launch_folder folder;
 	struct launch_job job = {.path = v->path,
 				 .argv = argv,
 				 .script = v->script,
@@ -398,8 +398,9 @@ static int watch(char **argv, const struct verdict *v, struct launch_library *li
 
 static int run(int argc, char **argv)
 {
-	struct launch_library lib;
-	struct verdict v;
+	/* Not on the stack: its limit is the command's, and may be a few pages. */
+	static struct launch_library lib;
+	static struct verdict v;
 	bool kills;
 	int status;
 

@@ -398,7 +398,7 @@ static void judge(struct verdict *v)
 
 void verdict_of_file(const char *path, struct verdict *ret)
 {
-	struct verdict shell;
+	static char script[PATH_MAX];
 
 	memset(ret, 0, sizeof(*ret));
 	SAY(ret->path, "%s", path);
@@ -408,15 +408,15 @@ void verdict_of_file(const char *path, struct verdict *ret)
 		judge(ret);
 		return;
 	}
-	verdict_of_file("/bin/sh", &shell);
-	memcpy(shell.path, ret->path, sizeof(shell.path));
-	shell.shell = shell.script = true;
-	*ret = shell;
+	memcpy(script, ret->path, sizeof(script));
+	verdict_of_file("/bin/sh", ret);
+	memcpy(ret->path, script, sizeof(script));
+	ret->shell = ret->script = true;
 }
 
 void verdict_of_command(char *const *argv, struct verdict *ret)
 {
-	char path[PATH_MAX];
+	static char path[PATH_MAX];
 
 	memset(ret, 0, sizeof(*ret));
 	if (!find_command(argv[0], ret))
