@@ -87,7 +87,7 @@ static int by_other_ends(const void *key, const void *element)
 
 static struct ends ends_of(const struct process *p)
 {
-	struct ends e = {.c = calloc(p->connections, sizeof(*e.c))};
+	struct ends e = {.c = calloc(p->connections + 1, sizeof(*e.c))};
 
 	for (uint32_t i = 0; e.c && i < p->connections; i++) {
 		if (p->connection[i].peer[0] && p->connection[i].local[0])
