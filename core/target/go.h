@@ -30,7 +30,7 @@ enum {
 
 enum go_site_kind {
 	GO_SITE_SYSCALL6, /* 1.19 and later: arguments in Go's registers; patched at its entry */
-	GO_SITE_STACK,	  /* 1.17, 1.18: mov rax,[rsp+8]; syscall; cmp */
+	GO_SITE_STACK,	  /* 1.17, 1.18: mov rax,[rsp+8]; syscall; cmp; three or four of them */
 };
 
 struct go_site {
@@ -40,7 +40,7 @@ struct go_site {
 
 enum go_sites_result {
 	GO_SITES_FOUND,
-	GO_SITES_NONE, /* no match: a Go we do not know, or none */
+	GO_SITES_NONE, /* no match, too few, or no function: a Go we do not know, or none */
 	GO_SITES_MANY, /* more matches than there can be: some are not code */
 };
 

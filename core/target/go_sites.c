@@ -3,7 +3,9 @@
  * target/go_sites: the instructions by which Go enters the kernel, known by their bytes.
  *
  * The bytes decide, not the version: they are what will be replaced.  When they occur more often than a
- * program can have such functions, those stand that the function table calls by their names.
+ * program can have such functions, those stand that the function table calls by their names; when they
+ * occur once, where the table has no function begin, they are somebody's data.  Of the four older
+ * functions the linker may drop RawSyscall6: fewer than three are not those.
  */
 #include "core/target/go_internal.h"
 
@@ -27,14 +29,15 @@ static const char *const stack_names[] = {
 
 static const struct shape {
 	uint8_t kind;		  /* enum go_site_kind */
-	uint8_t most;		  /* of one program */
+	uint8_t least, most;	  /* of one program */
 	uint8_t first_minor, end; /* of the versions that have it; end is one behind, 0: none yet */
 	uint8_t n;
 	const uint8_t *bytes;
 	const char *const *names;
 } shapes[] = {
-	{GO_SITE_SYSCALL6, 1, 19, 0, sizeof(syscall6_bytes), syscall6_bytes, syscall6_names},
-	{GO_SITE_STACK, GO_SITES, 0, 19, sizeof(stack_bytes), stack_bytes, stack_names},
+	{GO_SITE_SYSCALL6, 1, 1, 19, 0, sizeof(syscall6_bytes), syscall6_bytes, syscall6_names},
+	{GO_SITE_STACK, GO_SITES - 1, GO_SITES, 0, 19, sizeof(stack_bytes), stack_bytes,
+	 stack_names},
 };
 
 enum {
@@ -112,6 +115,15 @@ static __attribute__((noinline)) void narrow(const struct elf *e, const struct s
 	hits->n = n;
 }
 
+/* What the function table says against one match; without a table nothing. */
+static __attribute__((noinline)) bool begins_function(const struct elf *e, uint64_t vaddr)
+{
+	struct go_function f;
+	struct go_table t;
+
+	return !go_table_open(e, &t) || (go_function_at(&t, vaddr, &f) && f.entry == vaddr);
+}
+
 enum go_sites_result go_sites(const struct elf *e, unsigned minor,
 			      struct go_site ret_site[GO_SITES], unsigned *ret_count)
 {
@@ -133,6 +145,9 @@ enum go_sites_result go_sites(const struct elf *e, unsigned minor,
 			narrow(e, shape, &hits);
 		if (!hits.n || hits.n > shape->most)
 			return GO_SITES_MANY;
+		if (hits.n < shape->least ||
+		    (shape->kind == GO_SITE_SYSCALL6 && !begins_function(e, hits.vaddr[0])))
+			return GO_SITES_NONE;
 		for (unsigned k = 0; k < hits.n; k++)
 			ret_site[k] = (struct go_site){hits.vaddr[k], shape->kind};
 		*ret_count = hits.n;

@@ -235,7 +235,7 @@ static void of_two_matches_the_function_table_names_the_right_one(void **state)
 	assert_int_equal(sites(23, site, &n), GO_SITES_MANY);
 }
 
-static void old_programs_have_up_to_four_sites(void **state)
+static void old_programs_have_three_or_four_sites(void **state)
 {
 	struct go_site site[GO_SITES];
 	unsigned n;
@@ -250,8 +250,28 @@ static void old_programs_have_up_to_four_sites(void **state)
 	assert_int_equal(site[3].kind, GO_SITE_STACK);
 	assert_int_equal(sites(0, site, &n), GO_SITES_FOUND);
 	assert_int_equal(sites(19, site, &n), GO_SITES_NONE);
+	memset(file + TEXT_OFF + 0x60, 0x90, 0x20);
+	assert_int_equal(sites(17, site, &n), GO_SITES_FOUND);
+	assert_int_equal(n, 3);
+	memset(file + TEXT_OFF + 0x40, 0x90, 0x20);
+	assert_int_equal(sites(17, site, &n), GO_SITES_NONE); /* those are something else */
+	for (unsigned i = 0; i < 4; i++)
+		memcpy(file + TEXT_OFF + i * 0x20, stack, sizeof(stack));
 	memcpy(file + TEXT_OFF + 0x80, stack, sizeof(stack));
 	assert_int_equal(sites(17, site, &n), GO_SITES_MANY);
+}
+
+static void a_single_match_where_no_function_begins_is_no_site(void **state)
+{
+	struct go_site site[GO_SITES];
+	unsigned n;
+
+	program(20);
+	memset(file + TEXT_OFF, 0x90, 0x100);
+	memcpy(file + TEXT_OFF + 0x48, syscall6, sizeof(syscall6));
+	assert_int_equal(sites(23, site, &n), GO_SITES_NONE);
+	put(TABLE_OFF, 0, 4); /* nobody can tell */
+	assert_int_equal(sites(23, site, &n), GO_SITES_FOUND);
 }
 
 static void bytes_in_data_or_in_a_program_without_build_info_are_no_site(void **state)
@@ -275,6 +295,7 @@ static void the_last_bytes_of_the_text_can_be_a_site(void **state)
 
 	program(20);
 	memset(file + TEXT_OFF, 0x90, 0x100);
+	put(TABLE_OFF, 0, 4); /* which has no function begin there */
 	memcpy(file + TEXT_OFF + 0x100 - sizeof(syscall6), syscall6, sizeof(syscall6));
 	assert_int_equal(sites(0, site, &n), GO_SITES_FOUND);
 	put_segment(0, 5, TEXT_OFF, TEXT_VADDR, 0xff);
@@ -429,7 +450,8 @@ int main(void)
 		cmocka_unit_test(the_goroutines_number_is_known_only_where_it_was_seen),
 		cmocka_unit_test(the_one_site_is_found_whatever_the_version_says),
 		cmocka_unit_test(of_two_matches_the_function_table_names_the_right_one),
-		cmocka_unit_test(old_programs_have_up_to_four_sites),
+		cmocka_unit_test(a_single_match_where_no_function_begins_is_no_site),
+		cmocka_unit_test(old_programs_have_three_or_four_sites),
 		cmocka_unit_test(bytes_in_data_or_in_a_program_without_build_info_are_no_site),
 		cmocka_unit_test(the_last_bytes_of_the_text_can_be_a_site),
 		cmocka_unit_test(functions_are_found_by_their_exact_name_in_every_generation),
