@@ -20,6 +20,7 @@
 #include <sys/stat.h>
 #include <sys/statvfs.h>
 #include <sys/syscall.h>
+#include <sys/utsname.h>
 #include <unistd.h>
 
 #include "core/target/elf.h"
@@ -32,19 +33,40 @@
 
 enum {
 	HEADER_SIZE = 56, /* Elf64_Phdr */
+	PT_NULL_TYPE = 0,
 	PT_NOTE_TYPE = 4,
+	PT_PAX_FLAGS_TYPE = 0x65041580, /* of kernels nobody has */
 	PT_GNU_STACK_TYPE = 0x6474e551,
 	PT_GNU_PROPERTY_TYPE = 0x6474e553,
 };
 
+/* Without PT_GNU_STACK, kernels before 5.8 make the stack, and every page that can be read, executable;
+ * later ones neither. */
+static bool stacks_are_plain(void)
+{
+	unsigned major = 0, minor = 0;
+	struct utsname name;
+
+	return !uname(&name) && sscanf(name.release, "%u.%u", &major, &minor) == 2 &&
+	       (major > 5 || (major == 5 && minor >= 8));
+}
+
+static bool is_spare(const struct elf_segment *s)
+{
+	return s->type != PT_GNU_STACK_TYPE || (!(s->flags & ELF_PF_X) && stacks_are_plain());
+}
+
 /* Index of a header nobody needs to run the program, the most expendable first; -1 none. */
 static long find_spare(const struct elf *e)
 {
-	static const uint32_t types[] = {PT_NOTE_TYPE, PT_GNU_PROPERTY_TYPE, PT_GNU_STACK_TYPE};
+	static const uint32_t types[] = {PT_NULL_TYPE, PT_PAX_FLAGS_TYPE, PT_NOTE_TYPE,
+					 PT_GNU_PROPERTY_TYPE, PT_GNU_STACK_TYPE};
 
 	for (size_t t = 0; t < CORE_ARRAY_LEN(types); t++) {
 		for (uint32_t i = 0; i < e->phnum; i++) {
-			if (elf_segment(e, i).type == types[t])
+			struct elf_segment s = elf_segment(e, i);
+
+			if (s.type == types[t] && is_spare(&s))
 				return i;
 		}
 	}
