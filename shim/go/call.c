@@ -6,6 +6,8 @@
  *     that enter the kernel at once.  None free: the call passes unseen and is counted.
  * (2) A call that may not come back (exec, exit) takes no slot.  In a child of vfork, which shares
  *     the slots with us, these are the calls it ends with.
+ * (3) What os.Exit and the end of main do does not come here: runtime.exit has a system call of its own.
+ *     Only a program that asks for exit_group itself is seen to end.
  */
 #include "shim/engine/peek.h"
 #include "shim/engine/state.h"

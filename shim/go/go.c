@@ -28,6 +28,7 @@ struct program {
 	uint64_t bias; /* from link-time addresses to ours */
 };
 
+/* 0: it cannot be told. */
 static uint64_t auxiliary(uint64_t type)
 {
 	static Elf64_auxv_t aux[64];
@@ -180,17 +181,23 @@ bool go_start(const char *library, const char **ret_why)
 	struct program p = {0};
 	struct span file = map_program();
 	char version[32];
+	uint64_t entry;
 	bool is_go;
 
 	*ret_why = NULL;
-	if (!file.n)
+	if (!file.n) {
+		recorder_note("its file may not be read: if it is a Go program, its own calls are "
+			      "not seen");
 		return false;
+	}
 	is_go = elf_open(file, &p.elf) && go_build_info(&p.elf, version, sizeof(version));
 	if (is_go) {
-		p.bias = auxiliary(AT_ENTRY) - p.elf.entry;
+		entry = auxiliary(AT_ENTRY);
+		p.bias = entry - p.elf.entry;
 		if (!needs_libraries(&p.elf))
 			clock_ask_always();
-		*ret_why = patch(&p, go_minor(version), library);
+		*ret_why = entry ? patch(&p, go_minor(version), library)
+				 : "where it was mapped cannot be told: /proc/self/auxv";
 	}
 	(void)sys_munmap((void *)(uintptr_t)file.p, file.n);
 	if (!is_go)

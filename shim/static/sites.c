@@ -148,8 +148,12 @@ void static_sites_start(const char *library, uint64_t entry)
 	struct span file = map_program();
 	struct elf e;
 
-	if (!file.n)
+	if (!file.n) {
+		recorder_note("its file may not be read");
+		recorder_cover(0, TRACE_BLIND, TRACE_REASON_SITES);
+		(void)recorder_open();
 		return;
+	}
 	find_rows();
 	if (elf_open(file, &e))
 		patch(&e, library, entry);

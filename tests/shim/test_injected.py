@@ -5,6 +5,7 @@ import json
 import os
 import re
 import shutil
+import struct
 import subprocess
 import sys
 import tempfile
@@ -134,6 +135,44 @@ class Forbidden(Run):
         for kind in ("arg ", "aux ", "fd ", "Name:"):
             self.assertEqual(*[[l for l in text.splitlines() if l.startswith(kind)]
                                for text in (bare, copy)])
+
+    def test_a_copy_costs_no_program_the_rights_of_its_stack(self):
+        """The only header left to spare says whether the stack may be executed."""
+        for rights, told in ((6, "/proc/self/exe names the copy"), (7, "no program header to spare")):
+            with self.subTest(rights):
+                with open(show(), "rb") as file:
+                    code = bytearray(file.read())
+                phoff, = struct.unpack_from("<Q", code, 32)
+                for i in range(struct.unpack_from("<H", code, 56)[0]):
+                    at = phoff + i * 56
+                    kind, = struct.unpack_from("<I", code, at)
+                    if kind in (4, 0x6474e553):
+                        struct.pack_into("<I", code, at, 0x60000001)
+                    elif kind == 0x6474e551:
+                        struct.pack_into("<I", code, at + 4, rights)
+                path = os.path.join(self.dir, "stack%d" % rights)
+                with open(path, "wb") as file:
+                    file.write(code)
+                os.chmod(path, 0o755)
+                done = self.run_it(path, "exit", "5", wrap=self.refusing(PTRACE))
+                self.assertEqual(done.returncode, 5, done.stderr)
+                self.assertIn(told, done.stderr)
+
+    def test_a_file_that_may_only_be_executed_is_named_as_the_reason(self):
+        who = {"user": 65534, "group": 65534, "extra_groups": []} if os.geteuid() == 0 else {}
+        os.chmod(self.dir, 0o777)
+        for name, program in (("static", show()), ("dynamic", programs.build("ended.c"))):
+            with self.subTest(name):
+                path = os.path.join(self.dir, name)
+                shutil.copy(program, path)
+                os.chmod(path, 0o111)
+                self.trace = os.path.join(self.dir, "seen-" + name)
+                done = subprocess.run(self.words(path, "exit", "5"), stdout=subprocess.PIPE,
+                                      stderr=subprocess.PIPE, text=True, timeout=60, check=False,
+                                      **who)
+                self.assertIn("its file may not be read", done.stderr)
+                self.assertRegex(done.stderr, "blind: nothing was seen of .* may not be read.*chmod")
+                self.assertNotIn("setuid", done.stderr)
 
     def test_where_nothing_works_the_program_runs_unwatched_and_both_reasons_are_said(self):
         library = os.path.join(self.dir, "libshakedown.so")

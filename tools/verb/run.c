@@ -246,6 +246,11 @@ static void say_no_trace(const struct launch_job *job, const struct verdict *v)
 		return;
 	if (by_seccomp())
 		complain("blind: no process accepted a connection or opened one over a network");
+	else if (v->unreadable && v->sight != SIGHT_BLIND)
+		complain("blind: nothing was seen of %s: its file may not be read, and a static "
+			 "program or one in Go can only be watched when it may; make it readable: "
+			 "chmod +r",
+			 v->program);
 	else if (v->sight == SIGHT_BLIND || (job->inject && job->injected == INJECT_FAILED))
 		complain("blind: nothing was seen of %s, see above", v->program);
 	else if (job->loaded)

@@ -202,6 +202,19 @@ static bool is_env(const char *path)
 	return !strcmp(slash ? slash + 1 : path, "env");
 }
 
+/* It runs all the same, and a library may be loaded into it. */
+static void judge_unreadable(struct verdict *v)
+{
+	v->unreadable = true;
+	v->sight = SIGHT_PARTLY;
+	SAY(v->sentence,
+	    "%.400s: its file may not be read, so nobody knows what it is: a static program and "
+	    "one in "
+	    "Go will not be seen",
+	    v->program);
+	SAY(v->remedy, "make it readable: chmod +r");
+}
+
 /* Follow "#!" lines to an ELF file. False when the verdict is already made. */
 static bool follow_scripts(struct verdict *v)
 {
@@ -219,7 +232,10 @@ static bool follow_scripts(struct verdict *v)
 			return true;
 		if (!script) {
 			/* Unreadable, or a text the shell is going to read. */
-			v->shell = !v->script && !access(v->program, R_OK);
+			if (access(v->program, R_OK))
+				judge_unreadable(v);
+			else
+				v->shell = !v->script;
 			return v->shell;
 		}
 		v->script = true;

@@ -26,6 +26,7 @@ struct verdict {
 	char program[PATH_MAX]; /* the ELF file in the end: the script's interpreter, or path */
 	bool script;
 	bool shell;	      /* a text file without "#!": /bin/sh will read it */
+	bool unreadable;      /* nobody knows what the program is: it may only be executed */
 	bool inject;	      /* it loads no libraries: ours must be put into it */
 	struct target target; /* of program */
 	const char *door;    /* "the libc door": what lets us in; NULL with SIGHT_BLIND and _NONE */
