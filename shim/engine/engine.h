@@ -193,7 +193,7 @@ extern struct engine_subject engine_subject;
 /* Map the tables, read the configuration. No trace file yet: that comes with the first listen, accept
  * or connect.  Returns false when the shim stays inactive; *ret_problem then says why (static text or
  * text in engine memory) or is NULL when it was told to (SHAKEDOWN=off). */
-bool engine_start(char *const *environ, uint32_t door, const char **ret_problem);
+bool engine_start(char *const *variables, uint32_t door, const char **ret_problem);
 bool engine_active(void);
 
 /* The process ends in an orderly way: write the end record. May be called more than once. */

@@ -104,14 +104,14 @@ static bool map_alive(void)
 	return true;
 }
 
-bool engine_start(char *const *environ, uint32_t door, const char **ret_problem)
+bool engine_start(char *const *variables, uint32_t door, const char **ret_problem)
 {
 	*ret_problem = NULL;
 	if (engine.active)
 		return true;
-	if (!filter_start(environ))
+	if (!filter_start(variables))
 		return false;
-	*ret_problem = config_read(&engine.config, environ);
+	*ret_problem = config_read(&engine.config, variables);
 	if (*ret_problem || !engine.config.enabled) {
 		if (engine.config.quiet)
 			*ret_problem = NULL;
