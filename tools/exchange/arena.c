@@ -42,10 +42,6 @@ static struct block *block_new(size_t size)
 
 	if (b == MAP_FAILED)
 		out_of_memory();
-	/* The first touch of a page is what most of the time of a large trace would go into: huge pages
-	 * make it rare.  Where there are none this changes nothing. */
-	if (size >= BLOCK / 8)
-		madvise(b, size, MADV_HUGEPAGE);
 	b->size = size;
 	b->used = sizeof(*b);
 	return b;
