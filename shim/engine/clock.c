@@ -10,6 +10,7 @@
  * Source: vdso(7), getauxval(3), elf(5).
  */
 #include "shim/engine/clock.h"
+#include "shim/engine/auxv.h"
 #include "shim/engine/engine.h"
 #include "shim/engine/line.h"
 #include "shim/engine/sys.h"
@@ -27,24 +28,6 @@ static struct tick tick __attribute__((aligned(64)));
 /* Where the C libraries we know keep the id in the control block: musl 1.2, musl 1.1, glibc (x86-64).
  * glibc's comes last: the control block of musl is shorter. */
 static const uint16_t thread_offs[] = {48, 56, 720};
-
-/* The address of the vDSO's ELF header, 0 when there is none. */
-static uintptr_t find_vdso(void)
-{
-	static Elf64_auxv_t aux[64];
-	int fd = sys_open("/proc/self/auxv", O_RDONLY | O_CLOEXEC, 0);
-	long n;
-
-	if (fd < 0)
-		return 0;
-	n = sys_read(fd, aux, sizeof(aux));
-	sys_close(fd);
-	for (long i = 0; i < n / (long)sizeof(aux[0]); i++) {
-		if (aux[i].a_type == AT_SYSINFO_EHDR)
-			return aux[i].a_un.a_val;
-	}
-	return 0;
-}
 
 /* What is needed to look a name up in a mapped object. */
 struct object {
@@ -88,7 +71,7 @@ static bool open_object(struct object *o, uintptr_t at)
 
 static clock_reader *find_reader(void)
 {
-	uintptr_t at = find_vdso();
+	uintptr_t at = auxv_value(AT_SYSINFO_EHDR);
 	struct object o;
 
 	if (!at || !open_object(&o, at))

@@ -3,6 +3,7 @@
  * go: see go.h.
  */
 #include "shim/go/go.h"
+#include "shim/engine/auxv.h"
 #include "shim/engine/clock.h"
 #include "shim/engine/recorder.h"
 #include "shim/engine/state.h"
@@ -27,24 +28,6 @@ struct program {
 	struct elf elf;
 	uint64_t bias; /* from link-time addresses to ours */
 };
-
-/* 0: it cannot be told. */
-static uint64_t auxiliary(uint64_t type)
-{
-	static Elf64_auxv_t aux[64];
-	int fd = sys_open("/proc/self/auxv", O_RDONLY | O_CLOEXEC, 0);
-	long n;
-
-	if (fd < 0)
-		return 0;
-	n = sys_read(fd, aux, sizeof(aux));
-	sys_close(fd);
-	for (long i = 0; i < n / (long)sizeof(aux[0]); i++) {
-		if (aux[i].a_type == type)
-			return aux[i].a_un.a_val;
-	}
-	return 0;
-}
 
 /* The whole file; what is not looked at is not read. */
 static struct span map_program(void)
@@ -192,7 +175,7 @@ bool go_start(const char *library, const char **ret_why)
 	}
 	is_go = elf_open(file, &p.elf) && go_build_info(&p.elf, version, sizeof(version));
 	if (is_go) {
-		entry = auxiliary(AT_ENTRY);
+		entry = auxv_value(AT_ENTRY);
 		p.bias = entry - p.elf.entry;
 		if (!needs_libraries(&p.elf))
 			clock_ask_always();

@@ -137,23 +137,6 @@ static void check_memory(struct doctor *d)
 		    strerror(errno));
 }
 
-/* A field of /proc/self/status, as a number; -1 when it is not there. */
-static long status_field(const char *name)
-{
-	FILE *f = fopen("/proc/self/status", "re");
-	size_t n = strlen(name);
-	char line[256];
-	long v = -1;
-
-	while (f && v < 0 && fgets(line, sizeof(line), f)) {
-		if (!strncmp(line, name, n) && line[n] == ':')
-			v = strtol(line + n + 1, NULL, 10);
-	}
-	if (f)
-		fclose(f);
-	return v;
-}
-
 static void check_limits(struct doctor *d)
 {
 	char line[64];
@@ -169,7 +152,7 @@ static void check_limits(struct doctor *d)
 		SAY("seccomp", DOCTOR_NOTE,
 		    "a filter is in force here (container?) and lets the library's calls live; "
 		    "what it refuses is missing from the trace, which says so");
-	if (status_field("NoNewPrivs") > 0)
+	if (launch_status("NoNewPrivs") > 0)
 		SAY("privileges", DOCTOR_NOTE,
 		    "no_new_privs is set: setuid bits have no effect, so they do not prevent a "
 		    "preload");

@@ -141,4 +141,7 @@ struct launch_summary {
  * unless quiet. */
 void launch_summarize(const char *folder, uint64_t since, bool quiet, struct launch_summary *ret);
 
+/* A number of our own /proc/self/status, by the name of its line; -1 when the kernel does not tell. */
+long launch_status(const char *name);
+
 #endif

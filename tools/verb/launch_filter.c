@@ -98,8 +98,7 @@ tries[] = {
 	TRY(sched_yield),
 };
 
-/* A number of /proc/self/status; -1 when the kernel does not tell. */
-static long status_number(const char *name)
+long launch_status(const char *name)
 {
 	FILE *f = fopen("/proc/self/status", "re");
 	size_t n = strlen(name);
@@ -130,7 +129,7 @@ static void try_all(volatile unsigned *at)
 
 unsigned launch_filters(const char **ret_killed)
 {
-	long mode = status_number("Seccomp"), count = status_number("Seccomp_filters");
+	long mode = launch_status("Seccomp"), count = launch_status("Seccomp_filters");
 	volatile unsigned *at;
 	int status = 0;
 	pid_t child;
