@@ -142,15 +142,15 @@ unsigned go_minor(const char *version)
 	return minor;
 }
 
-uint32_t go_goid_offset(unsigned minor)
+struct go_layout go_layout(unsigned minor)
 {
 	switch (minor) {
-#define GOID(minor, offset) \
-	case minor:         \
-		return offset;
-#include "core/target/goid.def"
-#undef GOID
+#define GO_LAYOUT(minor, ...) \
+	case minor:           \
+		return (struct go_layout){__VA_ARGS__};
+#include "core/target/go_layout.def"
+#undef GO_LAYOUT
 	default:
-		return 0;
+		return (struct go_layout){0, 0, 0};
 	}
 }

@@ -18,9 +18,16 @@ bool go_build_info(const struct elf *e, char *ret_version, size_t size);
 /* "go1.22.5" -> 22; 0 when the text is no release of Go 1. */
 unsigned go_minor(const char *version);
 
-/* Offset of the goroutine's number in runtime.g, 0 when it is not known for that minor version.
- * Rows of goid.def, each verified against the DWARF of that version's toolchain. */
-uint32_t go_goid_offset(unsigned minor);
+/* Offsets of what the door asks a goroutine; all 0 when that is not known for a version. */
+struct go_layout {
+	uint32_t goid; /* its number, in runtime.g */
+	uint32_t m;    /* the address of what runs it, in runtime.g */
+	uint32_t
+		procid; /* the kernel's id of that thread, in runtime.m; 0 until the thread set it */
+};
+
+/* A row of go_layout.def, each verified against the DWARF of that version's toolchain. */
+struct go_layout go_layout(unsigned minor);
 
 /* ---- where it makes system calls ---- */
 

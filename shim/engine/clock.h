@@ -5,6 +5,7 @@
 #ifndef SHIM_ENGINE_CLOCK_H
 #define SHIM_ENGINE_CLOCK_H
 
+#include "shim/engine/engine.h"
 #include "shim/engine/sys.h"
 
 extern uint64_t clock_thread_off; /* of the id in the thread's control block, 0: ask the kernel */
@@ -40,6 +41,12 @@ static inline uint32_t clock_thread(void)
 	uint32_t tid = clock_thread_off ? sys_thread_word(clock_thread_off) : 0;
 
 	return tid ? tid : clock_ask_thread();
+}
+
+/* The same of the thread that is at place (NULL: the calling one). */
+static inline uint32_t clock_thread_at(const struct call_place *place)
+{
+	return place && place->tid ? place->tid : clock_thread();
 }
 
 #endif

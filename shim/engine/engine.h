@@ -89,6 +89,7 @@ struct call_place {
 	uint64_t sp, bp, ip;
 	uint64_t task; /* address of its goroutine, 0: none */
 	uint64_t goid; /* its number, 0 unknown */
+	uint32_t tid;  /* the kernel's id of the thread, 0 unknown */
 };
 
 /* One intercepted call. The door fills id, arg and place, then ret. The rest is the engine's. */

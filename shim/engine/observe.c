@@ -32,7 +32,7 @@ static __attribute__((noinline)) bool keep_piece(struct watch *w, uint64_t from,
 	struct heads_piece piece = {
 		.t_ns = watch_now(w),
 		.off = from,
-		.tid = clock_thread(),
+		.tid = clock_thread_at(w->data.call->place),
 		.moved = (uint32_t)(end - from),
 		.len = (uint32_t)len,
 		.call = w->data.call->id,

@@ -97,7 +97,7 @@ static inline void write_record(struct conn *c, const struct call *call, enum di
 	r->t_ns = now;
 	r->off = c->machine.off[dir];
 	r->conn = c->id;
-	r->tid = clock_thread();
+	r->tid = clock_thread_at(call->place);
 	r->moved = (uint32_t)call->ret;
 	r->call = call->id;
 	r->dir = (uint8_t)dir;

@@ -124,7 +124,7 @@ static __attribute__((noinline)) void tell(const struct conn *c, const struct ca
 	r->off = c->machine.off[dir];
 	r->stack = stack;
 	r->conn = (uint32_t)call->conn_key;
-	r->tid = clock_thread();
+	r->tid = clock_thread_at(call->place);
 	r->moved = (uint32_t)moved;
 	r->call = call->id;
 	r->dir = (uint8_t)dir;
@@ -177,7 +177,7 @@ static __attribute__((noinline)) uint8_t fill(const struct call *call, enum dir 
 	to->stack = stack;
 	to->moved = (uint32_t)moved;
 	to->len = len;
-	to->tid = clock_thread();
+	to->tid = clock_thread_at(call->place);
 	to->dir = (uint8_t)dir;
 	to->told = told;
 	to->slot = slot;

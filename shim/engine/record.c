@@ -183,7 +183,7 @@ void record_data(struct conn *c, const struct data *d, struct gather *g)
 		r->off = d->off;
 		r->stack = d->stack;
 		r->conn = c->id;
-		r->tid = d->tid ? d->tid : clock_thread();
+		r->tid = d->tid ? d->tid : clock_thread_at(d->call->place);
 		r->moved = d->moved;
 		r->call = d->call->id;
 		r->dir = d->dir;
@@ -246,7 +246,7 @@ void record_result(struct conn *c, int fd, const struct call *call, enum dir dir
 	r->t_ns = t;
 	r->stack = stack;
 	r->conn = c->id;
-	r->tid = clock_thread();
+	r->tid = clock_thread_at(call->place);
 	r->err = err;
 	r->call = call->id;
 	r->dir = (uint8_t)dir;
@@ -265,7 +265,7 @@ void record_close(struct conn *c, const struct closing *how)
 	r->t_ns = how->t;
 	r->stack = how->stack;
 	r->conn = c->id;
-	r->tid = clock_thread();
+	r->tid = clock_thread_at(how->call ? how->call->place : NULL);
 	r->fd = how->fd;
 	r->unread = how->unread;
 	r->call = how->call ? how->call->id : 0;

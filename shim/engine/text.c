@@ -116,7 +116,7 @@ void text_write(const struct call *c)
 	if (!r)
 		return;
 	r->t_ns = clock_now();
-	r->tid = clock_thread();
+	r->tid = clock_thread_at(c->place);
 	r->conn = c->place && c->place->task ? witness_conn(c->place) : attempt_of(r->tid);
 	r->fd = (uint16_t)c->arg[0];
 	r->len = copy_text(c, (uint8_t *)(r + 1), len);

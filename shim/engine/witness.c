@@ -151,7 +151,7 @@ static __attribute__((noinline)) void note(struct conn *c, unsigned id,
 	r->arg[0] = arg[0];
 	r->arg[1] = arg[1];
 	r->conn = c->id;
-	r->tid = clock_thread();
+	r->tid = clock_thread_at(place);
 	r->witness = (uint16_t)id;
 	trace_publish(&r->rec);
 }

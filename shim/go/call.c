@@ -19,6 +19,7 @@
 
 struct go_back go_back[GO_SITES];
 uint8_t go_watch[GO_NUMBERS];
+bool go_has_rdpid;
 uint64_t go_stack_tops;
 struct go_slot *go_slots;
 uint64_t go_missed;
@@ -28,7 +29,8 @@ static struct {
 	uint64_t at;
 	bool by_stack; /* 1.17, 1.18 */
 } syscalls[GO_SITES];
-static uint32_t goid_off;
+static struct go_layout layout;
+static bool tried; /* layout.procid, and found right */
 
 /* What the assembly has to ask before it leaves the goroutine's stack; the rest is engine_wants. */
 static uint8_t class_of(const struct call_row *row)
@@ -59,14 +61,15 @@ static void *map(size_t size)
 	return sys_mmap_failed(p) ? NULL : p;
 }
 
-bool go_calls_start(uint32_t off)
+bool go_calls_start(struct go_layout of)
 {
 	uint8_t *stacks = map((size_t)GO_STACKS << GO_STACK_BITS);
 
 	go_slots = map(sizeof(struct go_slot) * GO_SLOTS);
 	if (!stacks || !go_slots)
 		return false;
-	goid_off = off;
+	layout = of;
+	go_has_rdpid = sys_has_rdpid();
 	go_stack_tops = (uintptr_t)stacks + (1u << GO_STACK_BITS) - GO_STACK_TOP;
 	for (long nr = 0; nr < GO_NUMBERS; nr++) {
 		unsigned id = call_from_nr(nr);
@@ -106,13 +109,41 @@ static bool is_goroutine(uint64_t task, uint64_t sp)
 	return true;
 }
 
+static inline uint64_t load(uint64_t at)
+{
+	return *(const uint64_t *)at;
+}
+
+/* The kernel is asked once whether this is true here: not every Go is built from the usual sources. */
+static __attribute__((noinline, cold)) uint32_t try_thread(uint32_t tid)
+{
+	if (engine.quiet || tid != sys_gettid())
+		layout.procid = 0;
+	else
+		__atomic_store_n(&tried, true, __ATOMIC_RELAXED);
+	return layout.procid ? tid : 0;
+}
+
+/* Each thread of Go's has its id in the record of what runs goroutines on it, from before it runs the
+ * first one until after the last.  0: not known; the child of a fork has its parent's there. */
+static inline uint32_t thread_of(uint64_t task)
+{
+	uint64_t m = layout.procid ? load(task + layout.m) : 0;
+	uint32_t tid = m ? (uint32_t)load(m + layout.procid) : 0;
+
+	if (!tid || engine.parent || !*engine.alive)
+		return 0;
+	return __atomic_load_n(&tried, __ATOMIC_RELAXED) ? tid : try_thread(tid);
+}
+
 void go_place(struct call_place *to, uint64_t sp, uint64_t bp, uint64_t ip, uint64_t task)
 {
 	to->sp = sp;
 	to->bp = bp;
 	to->ip = ip;
 	to->task = task;
-	to->goid = task && goid_off ? *(const uint64_t *)(task + goid_off) : 0;
+	to->goid = task && layout.goid ? load(task + layout.goid) : 0;
+	to->tid = task ? thread_of(task) : 0;
 }
 
 /* The processor's slots lie together; whose they are does not matter. */

@@ -126,7 +126,7 @@ static const char *patch(const struct program *p, unsigned minor, const char *li
 	uint64_t near = 0;
 	const char *why;
 
-	if (!go_calls_start(go_goid_offset(minor)))
+	if (!go_calls_start(go_layout(minor)))
 		return "there is no memory for the Go door";
 	why = add_sites(p, minor, &near);
 	if (why) {

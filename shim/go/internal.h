@@ -72,6 +72,7 @@ struct go_witness {
 extern struct go_witness go_witnesses[GO_WITNESSES];
 
 extern uint8_t go_watch[GO_NUMBERS];
+extern bool go_has_rdpid;
 extern uint64_t go_stack_tops; /* address of the state of the first stack */
 extern struct go_slot *go_slots;
 extern uint64_t go_missed; /* calls and witnesses that found no stack or slot */
@@ -88,8 +89,8 @@ uint64_t go_enter(struct go_registers *f); /* what r12 shall be; arguments may c
 void go_exit(uint64_t token, int64_t ret);
 void go_witnessed(const struct go_witness_registers *f);
 
-/* call.c: fill go_watch, map stacks and slots.  goid_off: go_goid_offset. */
-bool go_calls_start(uint32_t goid_off);
+/* call.c: fill go_watch, map stacks and slots. */
+bool go_calls_start(struct go_layout layout);
 /* Where each site's system call instruction is. */
 void go_calls_site(unsigned site, uint64_t at, enum go_site_kind kind);
 

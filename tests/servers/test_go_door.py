@@ -90,6 +90,15 @@ class DoorCase:
         for word in stack.word:
             self.assertTrue(any(m.start <= word < m.end for m in trace.modules), hex(word))
 
+    def test_each_record_names_the_thread_that_made_the_call(self):
+        trace, conn = self.refuse("/denied?thread")
+        threads = {int(name) for name in os.listdir("/proc/%d/task" % self.server.pid)}
+        seen = trace.of("data", conn) + trace.of("witness", conn) + trace.of("text", conn)
+        self.assertLessEqual({record.tid for record in seen}, threads)
+        said, = [t for t in trace.of("text", conn) if b"on thread" in t.bytes]
+        self.assertEqual(int(said.bytes.split()[-1]), said.tid)
+        self.assertEqual({w.tid for w in trace.of("witness", conn)}, {said.tid})
+
     def test_words_of_the_serving_goroutine_belong_to_its_attempt(self):
         trace, conn = self.refuse("/denied?words")
         said = [t for t in trace.of("text") if b"goroutine says" in t.bytes]

@@ -33,6 +33,7 @@ static struct elf map(const char *path)
 static int print_go(const struct elf *e, unsigned n, char **names)
 {
 	struct go_site site[GO_SITES];
+	struct go_layout layout;
 	struct go_table t;
 	uint64_t at[16];
 	char version[32];
@@ -41,7 +42,8 @@ static int print_go(const struct elf *e, unsigned n, char **names)
 	if (!go_build_info(e, version, sizeof(version)) || n > 16)
 		return 1;
 	printf("version %s %u\n", version, go_minor(version));
-	printf("goid %u\n", go_goid_offset(go_minor(version)));
+	layout = go_layout(go_minor(version));
+	printf("layout %u %u %u\n", layout.goid, layout.m, layout.procid);
 	if (go_sites(e, go_minor(version), site, &count) == GO_SITES_FOUND)
 		for (unsigned i = 0; i < count; i++)
 			printf("site %#llx %u\n", (unsigned long long)site[i].vaddr, site[i].kind);

@@ -180,15 +180,17 @@ class Go(unittest.TestCase):
                     self.assertEqual(int(row[2], 16), symbols.get(row[1], 0), row[1])
         self.each(check)
 
-    def test_the_goroutines_number_is_where_the_debug_information_says(self):
+    def test_a_goroutines_number_and_thread_are_where_the_debug_information_says(self):
+        def member(text, struct, name):
+            return re.search(r"DW_AT_name\s*: (?:\(.*?\): )?runtime\.%s\n.*?"
+                             r"DW_AT_name\s*: (?:\(.*?\): )?%s\n.*?"
+                             r"DW_AT_data_member_location: (\d+)" % (struct, name), text, re.S)[1]
         for go in self.go:
             path = self.build(go, "static")
             text = programs.run("readelf", "--debug-dump=info", path).stdout
-            struct = re.search(r"DW_AT_name\s*: (?:\(.*?\): )?runtime\.g\n.*?"
-                               r"DW_AT_name\s*: (?:\(.*?\): )?goid\n.*?"
-                               r"DW_AT_data_member_location: (\d+)", text, re.S)
-            rows = {row[0]: row[1] for row in ask("go", path)}
-            self.assertEqual(rows["goid"], struct[1], go)
+            rows = {row[0]: row[1:] for row in ask("go", path)}
+            self.assertEqual(rows["layout"], [member(text, "g", "goid"), member(text, "g", "m"),
+                                              member(text, "m", "procid")], go)
 
     def test_every_byte_of_a_function_has_the_frame_go_gives_it(self):
         def check(path, _):

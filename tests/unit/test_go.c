@@ -189,13 +189,17 @@ static void a_release_has_a_number_and_nothing_else_has(void **state)
 	assert_int_equal(go_minor(""), 0);
 }
 
-static void the_goroutines_number_is_known_only_where_it_was_seen(void **state)
+static void a_goroutines_layout_is_known_only_where_it_was_seen(void **state)
 {
-	assert_int_equal(go_goid_offset(19), 152);
-	assert_int_equal(go_goid_offset(24), 160);
-	assert_int_equal(go_goid_offset(26), 152);
-	assert_int_equal(go_goid_offset(0), 0);
-	assert_int_equal(go_goid_offset(999), 0);
+	assert_int_equal(go_layout(19).goid, 152);
+	assert_int_equal(go_layout(19).m, 48);
+	assert_int_equal(go_layout(19).procid, 72);
+	assert_int_equal(go_layout(24).goid, 160);
+	assert_int_equal(go_layout(26).procid, 64);
+	assert_int_equal(go_layout(0).goid, 0);
+	assert_int_equal(go_layout(0).procid, 0);
+	assert_int_equal(go_layout(999).goid, 0);
+	assert_int_equal(go_layout(999).procid, 0);
 }
 
 static enum go_sites_result sites(unsigned minor, struct go_site site[GO_SITES], unsigned *n)
@@ -447,7 +451,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_release_has_a_number_and_nothing_else_has),
-		cmocka_unit_test(the_goroutines_number_is_known_only_where_it_was_seen),
+		cmocka_unit_test(a_goroutines_layout_is_known_only_where_it_was_seen),
 		cmocka_unit_test(the_one_site_is_found_whatever_the_version_says),
 		cmocka_unit_test(of_two_matches_the_function_table_names_the_right_one),
 		cmocka_unit_test(a_single_match_where_no_function_begins_is_no_site),

@@ -17,7 +17,9 @@ import (
 	"net/http"
 	"os"
 	"os/exec"
+	"runtime"
 	"strconv"
+	"syscall"
 )
 
 const guid = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
@@ -29,7 +31,9 @@ func deny(w http.ResponseWriter) {
 }
 
 func denied(w http.ResponseWriter, r *http.Request) {
-	log.Print("the serving goroutine says ", r.URL.Path)
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	log.Print("the serving goroutine says ", r.URL.Path, " on thread ", syscall.Gettid())
 	deny(w)
 }
 
