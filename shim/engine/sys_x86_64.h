@@ -4,11 +4,12 @@
  * a stack, the thread's own word.  Included by sys.h only.
  *
  * Source: System V ABI, AMD64 supplement: appendix A.2.1 (system calls), figure 3.36 (DWARF register
- * numbers); syscall(2).
+ * numbers); syscall(2); AMD64 Architecture Programmer's Manual, volume 3 (CPUID, RDPID).
  */
 #ifndef SHIM_ENGINE_SYS_X86_64_H
 #define SHIM_ENGINE_SYS_X86_64_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 static inline long sys_call(long nr, long a, long b, long c, long d, long e, long f)
@@ -36,6 +37,20 @@ static inline uint64_t sys_counter(void)
 
 	__asm__ volatile("rdtsc" : "=a"(lo), "=d"(hi));
 	return (uint64_t)hi << 32 | lo;
+}
+
+/* May this processor be asked which one it is, with rdpid? */
+static inline bool sys_has_rdpid(void)
+{
+	uint32_t a = 0, b, c = 0, d;
+
+	__asm__ volatile("cpuid" : "+a"(a), "=b"(b), "+c"(c), "=d"(d));
+	if (a < 7)
+		return false;
+	a = 7;
+	c = 0;
+	__asm__ volatile("cpuid" : "+a"(a), "=b"(b), "+c"(c), "=d"(d));
+	return c >> 22 & 1;
 }
 
 static inline void sys_pause(void)
