@@ -59,7 +59,7 @@ HOST_LIBS := -ldw -lelf -ljansson
 
 # model.c and finding are judged later, by the tools; so is most of target: what the doors need is where
 # a program makes its calls.
-GUEST_SRC := $(wildcard core/mem.c core/http/*.c core/websocket/*.c core/exchange/phase*.c core/trace/append.c \
+GUEST_SRC := $(wildcard core/mem.c core/fault/*.c core/trace/control.c core/http/*.c core/websocket/*.c core/exchange/phase*.c core/trace/append.c \
 	     core/trace/mask*.c core/target/elf.c core/target/go.c core/target/go_sites.c core/target/go_table.c \
 	     core/target/site*.c shim/engine/*.c shim/libc/*.c shim/static/*.c shim/patch/*.c shim/go/*.c)
 GUEST_ASM := $(wildcard shim/engine/*.S shim/libc/*.S shim/static/*.S shim/patch/*.S shim/go/*.S)

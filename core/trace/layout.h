@@ -346,6 +346,35 @@ struct trace_witness {
 	uint32_t spare2;
 };
 
+/* Several records of one unit may follow each other: a delay begins, and ends. */
+enum trace_fault_what {
+	TRACE_FAULT_ACTED,    /* at once; value: errno, bytes, signal, piece, as the fault has it */
+	TRACE_FAULT_BEGAN,    /* bytes wait; value: nanoseconds, 0 not known */
+	TRACE_FAULT_ENDED,    /* they go on; value: nanoseconds they waited */
+	TRACE_FAULT_SHADOWED, /* another rule's outcome came first: this one did nothing */
+	TRACE_FAULT_FAILED,   /* it could not be done here; value: errno */
+};
+struct trace_fault {
+	struct trace_record rec;
+	uint64_t t_ns;
+	uint64_t stack;
+	uint64_t off;  /* stream offset of the byte it acted at */
+	uint64_t unit; /* what was decided about: core/fault/decide.h */
+	uint64_t conn_key;
+	uint64_t drawn; /* the draw */
+	int64_t value;
+	uint32_t conn, tid; /* conn 0: accept, connect or a wait */
+	uint32_t rule;	    /* fault_rule_id */
+	uint16_t call;
+	uint8_t dir, phase;
+	uint8_t fault; /* enum fault_id, see names */
+	uint8_t what;  /* enum trace_fault_what */
+	uint8_t legal; /* 0: the rule said illegal=yes and it mattered */
+	uint8_t spare[5];
+	char name[32];	     /* of the rule */
+	char fault_name[16]; /* numbers change between versions, names do not */
+};
+
 struct trace_coverage {
 	struct trace_record rec;
 	uint64_t t_ns;

@@ -4,6 +4,7 @@
  */
 #include "shim/engine/clock.h"
 #include "shim/engine/conn.h"
+#include "shim/engine/fault.h"
 #include "shim/engine/fd.h"
 #include "shim/engine/gather.h"
 #include "shim/engine/observe.h"
@@ -49,18 +50,19 @@ static inline struct conn *attach(struct call *c, int fd)
 
 /* ---- before ---- */
 
-static CORE_HOT NOINLINE void read_enters(struct call *c)
+static CORE_HOT NOINLINE bool read_enters(struct call *c)
 {
 	struct conn *conn = attach(c, (int)c->arg[0]);
 
 	if (!conn)
-		return;
+		return true;
 	c->token = ++conn->entered[DIR_RX];
 	if ((conn->bits & CONN_ATTEMPT) && observe_read_begins(conn, c))
 		c->flags |= OBSERVE_TOLD;
+	return !engine_faults || fault_read(c, conn);
 }
 
-static CORE_HOT NOINLINE void write_enters(struct call *c)
+static CORE_HOT NOINLINE bool write_enters(struct call *c)
 {
 	struct conn *conn = attach(c, (int)c->arg[0]);
 
@@ -72,18 +74,21 @@ static CORE_HOT NOINLINE void write_enters(struct call *c)
 			c->t_enter = clock_ticks();
 			c->flags |= OBSERVE_TICKS;
 		}
-	} else if (engine_tracks((int)c->arg[0])) {
-		c->flags |= FLAG_TEXT;
+		return !engine_faults || fault_write(c, conn);
 	}
+	if (engine_tracks((int)c->arg[0]))
+		c->flags |= FLAG_TEXT;
+	return true;
 }
 
-static NOINLINE void splice_enters(struct call *c)
+static NOINLINE bool splice_enters(struct call *c)
 {
 	struct conn *to = attach(c, (int)c->arg[2]);
 
 	if (to)
 		c->token = ++to->entered[DIR_TX];
 	c->t_enter = clock_now();
+	return !engine_faults || fault_splice(c, to, conn_of((int)c->arg[0]));
 }
 
 /* From here on a filter may forbid any call that the application does not make itself. */
@@ -104,44 +109,44 @@ static NOINLINE void seccomp_enters(struct call *c)
 }
 
 /* The rest of engine_enter, and of engine_exit below: apart from what every message goes through. */
-static inline __attribute__((always_inline)) void other_enters(struct call *c, enum call_op op)
+static inline __attribute__((always_inline)) bool other_enters(struct call *c, enum call_op op)
 {
 	switch (op) {
 	case OP_SENDFILE:
-		write_enters(c);
-		break;
+		return write_enters(c);
 	case OP_SPLICE:
-		splice_enters(c);
-		break;
+		return splice_enters(c);
 	case OP_CLOSE:
+		if (engine_faults && !fault_close(c))
+			return false;
 		fd_close(c);
-		break;
+		return true;
 	case OP_CLOSE_RANGE:
 		fd_close_range(c);
-		break;
+		return true;
 	case OP_SECCOMP:
 		seccomp_enters(c);
-		break;
+		return true;
 	default:
-		break;
+		return !engine_faults || fault_other(c, op);
 	}
 }
 
-CORE_HOT void engine_enter(struct call *c)
+CORE_HOT bool engine_enter(struct call *c)
 {
 	enum call_op op = (enum call_op)call_table[c->id].op;
 
 	c->flags = 0;
 	c->t_enter = 0;
 	c->conn = 0;
+	c->changed = 0;
 	if (!notice_fork() || engine.quiet)
-		return;
+		return true;
 	if (op == OP_READ)
-		read_enters(c);
-	else if (op == OP_WRITE)
-		write_enters(c);
-	else
-		other_enters(c, op);
+		return read_enters(c);
+	if (op == OP_WRITE)
+		return write_enters(c);
+	return other_enters(c, op);
 }
 
 /* ---- after ---- */
@@ -352,4 +357,10 @@ void engine_exit(struct call *c)
 		write_exits(c, false);
 	else
 		other_exits(c, op);
+}
+
+void engine_settle(struct call *c)
+{
+	if (engine.active && !engine.quiet)
+		fault_exit(c, (enum call_op)call_table[c->id].op);
 }

@@ -5,7 +5,8 @@
  *
  * What a door must do, and all it may do:
  *     if (!engine_wants(op, shape, arguments)) -> straight to the kernel
- *     engine_enter(&call); call.ret = kernel(...); engine_exit(&call);
+ *     if (engine_enter(&call)) call.ret = kernel(... call.arg ...);
+ *     engine_exit(&call);
  * (1) Nothing here allocates, blocks, takes a lock it waits for, uses TLS, floating point or a libc
  *     symbol; every function may run before libc is initialised, in a signal handler, in a vfork child.
  * (2) Nothing is held between enter and exit: the thread may be cancelled or jump away in between.
@@ -38,11 +39,12 @@ enum call_op {
 	OP_FCNTL,
 	OP_FORGET,	/* a new descriptor that is no connection: drop what we believed about it */
 	OP_FORGET_PAIR, /* int[2] at arg0 */
-	OP_WAIT,	/* epoll, poll, select and kin: nothing to watch */
-	OP_FORK,	/* the child is a copy */
-	OP_POLL,	/* arg2 is added to an epoll set: in Go, somebody waits for it */
-	OP_VFORK,	/* the child shares our memory: a tail jump */
-	OP_SPAWN,	/* fork and exec in one */
+	OP_WAIT, /* epoll, poll, select and kin: nothing to watch, but faults may hold events back */
+	OP_IOCTL, /* FIONREAD tells what a read would give */
+	OP_FORK,  /* the child is a copy */
+	OP_POLL,  /* arg2 is added to an epoll set: in Go, somebody waits for it */
+	OP_VFORK, /* the child shares our memory: a tail jump */
+	OP_SPAWN, /* fork and exec in one */
 	OP_EXEC,
 	OP_PRIVILEGE, /* set*id, capset, unshare, setns */
 	OP_SECCOMP,
@@ -100,8 +102,11 @@ struct call {
 	uint64_t conn_key; /* ...identity, to notice reuse between enter and exit */
 	uint64_t t_enter;
 	uint64_t arg[6];
-	int64_t ret;	/* the kernel's answer: value or -errno */
-	uint64_t token; /* the engine's: which entry of the connection this was */
+	/* The kernel's answer: value or -errno.  Before that, when changed is not 0, what the argument was
+	 * that a fault changed. */
+	int64_t ret;
+	uint32_t token;	  /* the engine's: which entry of the connection this was */
+	uint32_t changed; /* 1 + index of that argument; at most one is changed */
 	/* NULL: the engine runs on the caller's stack. Else frame pointers are proven from there on;
 	 * readable in engine_enter and engine_exit. */
 	const struct call_place *place;
@@ -127,6 +132,11 @@ enum {
  * the caller's stack. */
 extern uint32_t engine_attempts;
 
+/* Are there rules that could act on a call?  Does any of their faults hold a connection back just now?
+ * Zero nearly always. */
+extern uint32_t engine_faults;
+extern uint32_t engine_gates;
+
 static inline bool engine_tracks(int fd)
 {
 	return (uint32_t)fd < engine_fd_limit && __atomic_load_n(&engine_fds[fd], __ATOMIC_RELAXED);
@@ -151,7 +161,11 @@ static inline bool engine_wants(enum call_op op, enum call_shape shape, uint64_t
 	case OP_SPLICE:
 		return engine_tracks((int)a0) || engine_tracks((int)a2);
 	case OP_POLL:
-		return engine_attempts && engine_tracks((int)a2);
+		return (engine_attempts || engine_faults) && engine_tracks((int)a2);
+	case OP_WAIT:
+		return engine_gates;
+	case OP_IOCTL:
+		return engine_faults && engine_tracks((int)a0);
 	case OP_DUP2:
 		return engine_tracks((int)a0) || engine_tracks((int)a1);
 	case OP_ACCEPT:
@@ -168,7 +182,6 @@ static inline bool engine_wants(enum call_op op, enum call_shape shape, uint64_t
 	case OP_MLOCK:
 	case OP_IO_URING:
 		return engine_fd_limit != 0;
-	case OP_WAIT:
 	case OP_VFORK:
 	case OP_SPAWN:
 	case OP_EXEC:
@@ -202,8 +215,15 @@ void engine_end(int status);
 
 /* ---- the two halves of a call ---- */
 
-void engine_enter(struct call *c);
+/* False: a fault answers in the kernel's place, c->ret is the answer; the call must not be made.
+ * True: make it with c->arg, which a fault may have changed, and put the answer into c->ret.
+ * engine_exit follows in both cases, and engine_settle while engine_faults is not 0. */
+bool engine_enter(struct call *c);
 void engine_exit(struct call *c);
+
+/* The rest of engine_exit, called behind it by every door while engine_faults is not 0: apart, because the
+ * caller's stack has no room for one inside the other. */
+void engine_settle(struct call *c);
 
 /* A witness was entered at that place (place->task is its goroutine): recorded, with its stack, when
  * the goroutine read the head of an attempt that waits for its answer, or whose connection it took

@@ -174,6 +174,7 @@ uint64_t go_enter(struct go_registers *f)
 	const struct call_row *row = &call_table[id];
 	struct go_slot *s;
 	uint64_t task;
+	bool answered;
 
 	if (__atomic_load_n(&go_missed, __ATOMIC_RELAXED))
 		tell_missed();
@@ -192,8 +193,11 @@ uint64_t go_enter(struct go_registers *f)
 	task = !syscalls[f->site].by_stack || is_goroutine(f->task, f->sp) ? f->task : 0;
 	go_place(&s->place, f->sp, f->bp, syscalls[f->site].at, task);
 	s->call.place = &s->place;
-	engine_enter(&s->call);
-	return (uint64_t)GO_TAG << 32 | (uint64_t)(s - go_slots);
+	answered = !engine_enter(&s->call);
+	memcpy(f->arg, s->call.arg, sizeof(f->arg));
+	if (answered)
+		f->nr = (uint64_t)s->call.ret;
+	return (uint64_t)answered << 63 | (uint64_t)GO_TAG << 32 | (uint64_t)(s - go_slots);
 }
 
 void go_exit(uint64_t number, int64_t ret)
@@ -205,6 +209,8 @@ void go_exit(uint64_t number, int64_t ret)
 	} else {
 		s->call.ret = ret;
 		engine_exit(&s->call);
+		if (engine_faults)
+			engine_settle(&s->call);
 	}
 	__atomic_store_n(&s->taken, 0, __ATOMIC_RELEASE);
 }

@@ -73,8 +73,9 @@
 	jne	\slow
 	.endm
 
-/* struct go_registers, then C.  r13: the goroutine's stack pointer, kept. */
-	.macro	call_enter site a0 a1 a2 a3 a4 a5
+/* struct go_registers, then C.  r13: the goroutine's stack pointer, kept.  On at done when the call was
+ * answered: rax is the answer. */
+	.macro	call_enter done site a0 a1 a2 a3 a4 a5
 	subq	$8, %rsp
 	pushq	$\site
 	pushq	%r14
@@ -99,6 +100,8 @@
 	popq	%rax
 	release	40
 	movq	%r11, %r12
+	btrq	$63, %r12
+	jc	\done
 	.endm
 
 /* Go 1.19 and later: the first two instructions of Syscall6, which move two arguments, were replaced. */
@@ -109,7 +112,7 @@ HIDDEN(go_pre_registers)
 	movq	%rdi, %rdx
 	jmp	*go_back(%rip)
 2:	claim	1b
-	call_enter 0, %rbx, %rcx, %rdi, %rsi, %r8, %r9
+	call_enter go_post_0, 0, %rbx, %rcx, %rdi, %rsi, %r8, %r9
 	jmp	3b
 END(go_pre_registers)
 
@@ -121,7 +124,7 @@ HIDDEN(go_pre_stack_\site)
 1:	xorl	%r12d, %r12d
 3:	jmp	*go_back + 16 * \site(%rip)
 2:	claim	1b
-	call_enter \site, %rdi, %rsi, %rdx, %r10, %r8, %r9
+	call_enter go_post_\site, \site, %rdi, %rsi, %rdx, %r10, %r8, %r9
 	jmp	3b
 END(go_pre_stack_\site)
 	.endm

@@ -85,7 +85,8 @@ extern const char go_witness_stubs[]; /* GO_WITNESSES of go_witness_stub_size by
 extern const uint64_t go_witness_stub_size;
 
 /* Called by the assembly on a private stack. */
-uint64_t go_enter(struct go_registers *f); /* what r12 shall be; arguments may change */
+/* What r12 shall be; arguments may change.  The highest bit: nr is the answer, make no call. */
+uint64_t go_enter(struct go_registers *f);
 void go_exit(uint64_t token, int64_t ret);
 void go_witnessed(const struct go_witness_registers *f);
 

@@ -185,7 +185,7 @@ static void enter(struct work *w, size_t n)
 {
 	describe(w, n);
 	if (!w->entered)
-		engine_enter(&w->call);
+		(void)engine_enter(&w->call);
 	w->entered = true;
 }
 

@@ -168,7 +168,7 @@ void fd_closing(struct supervisor *s, const struct notice *n)
 		if (s->means[fd] == MEANS_STREAM) {
 			memcpy(c.arg, n->arg, sizeof(c.arg));
 			engine_subject.tid = (uint32_t)n->tid;
-			engine_enter(&c);
+			(void)engine_enter(&c);
 		}
 		fd_drop(s, fd);
 	}

@@ -77,7 +77,7 @@ void supervisor_show(const struct notice *n, unsigned row, const uint64_t arg[6]
 
 	memcpy(c.arg, arg, sizeof(c.arg));
 	engine_subject.tid = (uint32_t)n->tid;
-	engine_enter(&c);
+	(void)engine_enter(&c);
 	engine_exit(&c);
 }
 

@@ -88,7 +88,11 @@ static inline __attribute__((always_inline)) bool libc_passes(unsigned id, unsig
 		return id == CALL_prctl ? (int)a != LIBC_PR_SET_SECCOMP
 					: (unsigned)a > LIBC_SECCOMP_SET_MODE_FILTER;
 	case OP_WAIT:
+		return !engine_gates;
 	case OP_POLL:
+		return !engine_faults || !engine_tracks((int)c);
+	case OP_IOCTL:
+		return !engine_faults || !engine_tracks((int)a);
 	case OP_VFORK:
 		return true;
 	default:
@@ -113,6 +117,7 @@ static inline __attribute__((always_inline)) void libc_call_init(struct call *c,
 	c->arg[4] = f;
 	c->arg[5] = g;
 	c->ret = 0;
+	c->changed = 0;
 	c->place = NULL;
 }
 
@@ -132,6 +137,19 @@ static inline __attribute__((always_inline)) void libc_leave(struct call *c, uns
 		c->ret = place ? -*place : -1;
 	}
 	engine_exit(c);
+	if (__builtin_expect(engine_faults, 0))
+		engine_settle(c);
+}
+
+/* next.c: the result of a call as libc gives it: -1 and errno for an error. */
+long libc_result(int64_t ret);
+
+/* A fault answered the call. */
+static inline __attribute__((always_inline)) long libc_answer(struct call *c)
+{
+	engine_exit(c);
+	engine_settle(c);
+	return libc_result(c->ret);
 }
 
 /* next.c: fill libc_next; look one name up now (NULL when nobody defines it). */

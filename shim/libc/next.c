@@ -119,6 +119,15 @@ void libc_next_fill(void)
 		error();
 }
 
+LIBC_COLD long libc_result(int64_t ret)
+{
+	int *place = ret < 0 ? libc_errno() : NULL;
+
+	if (place)
+		*place = (int)-ret;
+	return ret < 0 ? -1 : (long)ret;
+}
+
 /* From the early stand-ins: a system call failed before the table was filled. */
 long libc_early_failed(long ret)
 {

@@ -58,7 +58,7 @@ LIBC_EXPORT void closefrom(int first)
 	uint64_t low = first > 0 ? (uint64_t)first : 0;
 	struct call c = {.id = CALL_close_range, .arg = {low, UINT32_MAX, 0}};
 
-	engine_enter(&c);
+	(void)engine_enter(&c);
 	LIBC_NEXT(closefrom)(first);
 	c.ret = 0;
 	engine_exit(&c);
@@ -70,7 +70,7 @@ static void *fdopen_seen(void *file, int fd, const char *mode)
 	if (file && engine_tracks(fd)) {
 		struct call c = {.id = CALL_fdopen, .arg = {(uint64_t)fd, (uintptr_t)mode}};
 
-		engine_enter(&c);
+		(void)engine_enter(&c);
 		engine_exit(&c);
 	}
 	return file;

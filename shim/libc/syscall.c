@@ -62,7 +62,8 @@ long libc_syscall_watched(long nr, long a, long b, long c, long d, long e, long 
 		return syscall_exec(nr, call.arg);
 	if (op == OP_EXIT)
 		engine_end((int)call.arg[0]);
-	engine_enter(&call);
+	if (!engine_enter(&call))
+		return libc_answer(&call);
 
 	long ret = syscall_next(nr, call.arg);
 

@@ -47,11 +47,12 @@ enum libc_op {
 			type new_fd = LIBC_NEXT(name) args;                                        \
 			if (!engine_tracks((int)new_fd))                                           \
 				return new_fd;                                                     \
-			engine_enter(&this_call);                                                  \
+			(void)engine_enter(&this_call);                                            \
 			libc_leave(&this_call, OP_FORGET, new_fd);                                 \
 			return new_fd;                                                             \
 		}                                                                                  \
-		engine_enter(&this_call);                                                          \
+		if (__builtin_expect(!engine_enter(&this_call), 0))                                \
+			return (type)libc_answer(&this_call);                                      \
 		BACK words;                                                                        \
 		type result = LIBC_NEXT(name) args;                                                \
 		libc_leave(&this_call, (unsigned)OP_OF_##row, result);                             \

@@ -204,6 +204,9 @@ static unsigned row_of(uint64_t nr)
 	return nr < NUMBERS ? rows[nr] : CALL_COUNT;
 }
 
+/* Where the kernel finds the arguments. */
+static const uint8_t registers[6] = {7, 6, 2, 10, 8, 9};
+
 const void *static_enter(struct static_frame *f, struct static_room *room)
 {
 	struct call *c = &room->call;
@@ -229,8 +232,22 @@ const void *static_enter(struct static_frame *f, struct static_room *room)
 		.arg = {f->reg[7], f->reg[6], f->reg[2], f->reg[10], f->reg[8], f->reg[9]}};
 	/* At the site of a small wrapper lies the address it returns to. */
 	room->caller = *(const uint64_t *)((const uint8_t *)(f + 1) + STATIC_RED_ZONE);
-	engine_enter(c);
-	return NULL;
+	if (engine_enter(c)) {
+		if (c->changed)
+			f->reg[registers[c->changed - 1]] = c->arg[c->changed - 1];
+		return NULL;
+	}
+	f->reg[RAX] = (uint64_t)c->ret;
+	return STATIC_ANSWERED;
+}
+
+/* Apart: what it keeps in registers must not lie below the engine's own frames. */
+static __attribute__((noinline)) void leave(struct static_frame *f, struct call *c)
+{
+	if (c->changed)
+		f->reg[registers[c->changed - 1]] = (uint64_t)c->ret;
+	c->ret = (int64_t)f->reg[RAX];
+	engine_exit(c);
 }
 
 const int64_t *static_exit(struct static_frame *f, struct static_room *room)
@@ -243,8 +260,9 @@ const int64_t *static_exit(struct static_frame *f, struct static_room *room)
 		f->reg[6] = c->arg[1];
 		f->reg[2] = c->arg[2];
 	} else if (c->id != CALL_COUNT) {
-		c->ret = (int64_t)f->reg[RAX];
-		engine_exit(c);
+		leave(f, c);
+		if (engine_faults)
+			engine_settle(c);
 	}
 	if (shape == SITE_MOVE_AFTER)
 		f->reg[sites[f->site].to] = f->reg[sites[f->site].from];

@@ -46,7 +46,9 @@ struct static_room {
 /* Patch the program. library: path of our own file. */
 void static_sites_start(const char *library, uint64_t entry);
 
-/* From the assembly.  Returns what follows the call: NULL, or an address of code that makes the call in
+#define STATIC_ANSWERED ((const void *)1)
+
+/* From the assembly.  Returns what follows: NULL, the call; STATIC_ANSWERED, nothing, rax is the answer; or an address of code that makes the call in
  * our place, with the stack as it was. */
 const void *static_enter(struct static_frame *f, struct static_room *room);
 /* Returns what rax is to be compared with, NULL nothing. */

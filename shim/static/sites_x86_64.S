@@ -96,8 +96,9 @@ site:
 	movq	%rbx, %rdi
 	movq	%r12, %rsi
 	call	static_enter
-	testq	%rax, %rax
-	jnz	1f
+	cmpq	$1, %rax /* STATIC_ANSWERED */
+	je	3f
+	ja	1f
 
 	movq	0(%rbx), %rax
 	movq	16(%rbx), %rdx
@@ -108,7 +109,7 @@ site:
 	movq	80(%rbx), %r10
 	syscall
 	movq	%rax, 0(%rbx)
-	movq	%rbx, %rdi
+3:	movq	%rbx, %rdi
 	movq	%r12, %rsi
 	call	static_exit
 	movq	32(%rbx), %rcx

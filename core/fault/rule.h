@@ -1,0 +1,188 @@
+/* SPDX-License-Identifier: BSD-2-Clause
+ *
+ * fault/rule: a rule as it is written, and as it is compiled: a block of bytes without pointers, which
+ * the tools put into the control page and the engine reads there.
+ *
+ *     rules  = rule *( (";" / newline) rule )          # begins a comment up to the end of its line
+ *     rule   = [ name "=" ] site ":" fault *( "+" fault ) *( ":" key "=" value )
+ *     site   = dir [ "@" phase [ "+" offset / "+rand" / ".end" ] ] / call
+ *     dir    = "rx" / "tx" / "any" / "accept" / "connect" / "wait"; "upstream" and "downstream" are the
+ *              directions client to server and server to client, whatever the role
+ *     fault  = word [ "=" arg *( "," arg ) ] / word *( "," key "=" value )
+ *     arg    = value / name "=" value                  # in the order of fault.def, then by name
+ *     value  = no ";" ":" "+" "," or blank but inside [ ] or as %XX
+ *
+ * (1) A compiled rule is checked: whoever reads one from a shared page calls fault_rule_check first, and
+ *     may then index with every field.
+ * (2) What was compiled can be printed again; parsing that gives the same bytes.
+ */
+#ifndef CORE_FAULT_RULE_H
+#define CORE_FAULT_RULE_H
+
+#include "core/core.h"
+#include "core/exchange/phase.h"
+
+enum fault_id {
+#define FAULT(id, ...) FAULT_##id,
+#include "core/fault/fault.def"
+#undef FAULT
+	FAULT_COUNT,
+};
+
+enum fault_kind {
+	FAULT_KIND_TIMING,
+	FAULT_KIND_SHAPE,
+	FAULT_KIND_OUTCOME,
+	FAULT_KIND_PROCESS,
+	FAULT_KIND_REFUSED,
+};
+
+/* Parameters by number; of each fault, from 0 in the order of fault.def: FAULT_DELAY_time ... */
+#define FAULT(...)
+#define PARAM(fault, name, ...)
+#include "core/fault/fault.def"
+#undef FAULT
+
+enum fault_key {
+#define KEY(id, ...) FAULT_KEY_##id,
+#include "core/fault/key.def"
+	FAULT_KEY_COUNT,
+};
+
+enum fault_site {
+	FAULT_SITE_BYTES, /* rx, tx, any: dirs */
+	FAULT_SITE_ACCEPT,
+	FAULT_SITE_CONNECT,
+	FAULT_SITE_CALL,
+	FAULT_SITE_WAIT,
+};
+
+enum fault_where {
+	FAULT_WHERE_ALL,    /* no phase given: every 1,460-byte block of the stream is a unit */
+	FAULT_WHERE_START,  /* of the phase; in `frames`, of each frame */
+	FAULT_WHERE_OFFSET, /* + at bytes */
+	FAULT_WHERE_RAND,
+	FAULT_WHERE_END, /* behind the last byte of the phase */
+};
+
+enum {
+	FAULT_RULES = 64, /* of one set */
+	FAULT_ACTS = 4,	  /* of one rule */
+	FAULT_PARAMS = 7, /* of one fault */
+	FAULT_WHENS = 4,
+	FAULT_NAME = 32, /* bytes, with the NUL */
+	FAULT_TEXT = 512,
+	FAULT_BLOCK =
+		1460, /* bytes of the stream that one decision stands for where no phase is named */
+	FAULT_PPM = 1000000,
+};
+
+/* first[..last][+[step]]: n matches when first <= n <= last and (n - first) % step == 0.  A rule without
+ * any has count 0. */
+struct fault_range {
+	uint64_t first, last;
+	uint32_t step; /* 0 is not used; first + alone: step 1, last UINT64_MAX */
+	uint32_t spare;
+};
+
+/* A piece of fault_rule.text. */
+struct fault_text {
+	uint16_t off, len; /* len 0: not given */
+};
+
+/* One fault with its parameters.  TIME: nanoseconds; SIZE, COUNT, NUMBER: as they are; PERCENT: parts per
+ * million; RATE: bytes per second; ERRNO, SIGNAL: their numbers; WORD: its place among its words, or
+ * for `until` FAULT_UNTIL_*; BYTES: off << 16 | len in text. */
+struct fault_act {
+	uint8_t fault; /* enum fault_id */
+	uint8_t spare[7];
+	uint64_t param[FAULT_PARAMS];
+};
+
+enum fault_until {		 /* hold's `until`, in the upper 32 bits of the parameter */
+	FAULT_UNTIL_RELEASE = 1, /* lower bits: off << 16 | len of NAME in text */
+	FAULT_UNTIL_PHASE,	 /* lower bits: enum phase */
+	FAULT_UNTIL_TIME,	 /* lower bits: milliseconds */
+};
+
+enum fault_per {
+	FAULT_PER_PROCESS,
+	FAULT_PER_THREAD,
+	FAULT_PER_CONN,
+	FAULT_PER_EXCHANGE,
+	FAULT_PER_PHASE
+};
+enum fault_conn_key {
+	FAULT_BY_ORDINAL,
+	FAULT_BY_PATH,
+	FAULT_BY_PEER_PORT,
+	FAULT_BY_FIELD
+};
+
+struct fault_rule {
+	char name[FAULT_NAME]; /* "r1", "r2" ... where none was given */
+	uint64_t given;	       /* bit per enum fault_key: the key was given */
+	uint8_t site;	       /* enum fault_site */
+	uint8_t dirs;	       /* bit 1 << enum dir; BYTES only */
+	uint8_t stream;	       /* 0; 1 upstream, 2 downstream: dirs are those of role server */
+	uint8_t phase;	       /* enum phase; PHASE_COUNT: none given */
+	uint8_t where;	       /* enum fault_where */
+	uint8_t acts;
+	uint8_t whens;
+	uint8_t per;	  /* enum fault_per */
+	uint8_t conn_key; /* enum fault_conn_key */
+	uint8_t on;	  /* 0: switched off */
+	uint8_t illegal;
+	uint8_t role; /* enum role */
+	uint8_t unix_socket;
+	uint8_t method; /* enum http_method */
+	uint8_t op;
+	uint8_t peer_bits; /* of peer; 0..32 for IPv4 (mapped), 0..128 */
+	uint8_t peer[16];  /* IPv4 as ::ffff:a.b.c.d */
+	uint16_t port;
+	uint16_t text_len;
+	uint32_t times, interval;
+	uint32_t p, corr, activate; /* parts per million */
+	uint64_t at;		    /* FAULT_WHERE_OFFSET */
+	uint64_t space, after_ns, for_ns, until_ns;
+	struct fault_range conn, status, frame, when[FAULT_WHENS];
+	struct fault_text call, path, host, field_name, field_value, upgrade, proto, stack,
+		not_stack, key_name; /* conn-key=hdr.NAME */
+	struct fault_act act[FAULT_ACTS];
+	char text[FAULT_TEXT];
+};
+
+/* Why a text is no rule: where, what, and what would have been right. */
+struct fault_error {
+	uint32_t at, len;   /* bytes of the text that are to blame; len may be 0 at its end */
+	char what[160];	    /* a sentence without a full stop */
+	char expected[400]; /* words that would have been valid there, "a, b, c"; may be empty */
+};
+
+/* Compile one rule, or a list of them.  The text need not end in NUL.  Names of a list are unique; a
+ * rule without a name is r1, r2 ... by its place.  False: *e says why; nothing else is defined. */
+bool fault_parse_rule(const char *text, size_t n, struct fault_rule *ret, struct fault_error *e);
+bool fault_parse_rules(const char *text, size_t n, struct fault_rule *rules, uint32_t max,
+		       uint32_t *ret_count, struct fault_error *e);
+
+/* Are all fields within their bounds?  For rules that were read from a shared page. */
+bool fault_rule_check(const struct fault_rule *r);
+
+/* The rule as text, NUL-terminated; returns the length it has or would have (like snprintf). */
+size_t fault_rule_print(const struct fault_rule *r, char *to, size_t room);
+
+const char *fault_name(enum fault_id id);
+enum fault_kind fault_kind_of(enum fault_id id);
+const char *fault_says(enum fault_id id);
+/* Name of parameter i of a fault, NULL behind the last one. */
+const char *fault_param_name(enum fault_id id, unsigned i);
+
+static inline bool fault_given(const struct fault_rule *r, enum fault_key key)
+{
+	return r->given >> key & 1;
+}
+
+/* Does n match?  A range that was not given matches everything. */
+bool fault_in_range(const struct fault_range *r, uint64_t n);
+
+#endif
