@@ -250,10 +250,14 @@ static __attribute__((noinline)) void leave(struct static_frame *f, struct call 
 	engine_exit(c);
 }
 
-const int64_t *static_exit(struct static_frame *f, struct static_room *room)
+static __attribute__((noinline, cold)) void settle(struct static_room *room)
+{
+	engine_settle(&room->call);
+}
+
+static void finish(struct static_frame *f, struct static_room *room)
 {
 	struct call *c = &room->call;
-	unsigned shape = sites[f->site].shape;
 
 	if (c->id == CALL_execve) {
 		f->reg[7] = c->arg[0];
@@ -261,9 +265,17 @@ const int64_t *static_exit(struct static_frame *f, struct static_room *room)
 		f->reg[2] = c->arg[2];
 	} else if (c->id != CALL_COUNT) {
 		leave(f, c);
-		if (engine_faults)
-			engine_settle(c);
 	}
+	if (engine_faults && c->id != CALL_COUNT && c->id != CALL_execve)
+		settle(room);
+}
+
+const int64_t *static_exit(struct static_frame *f, struct static_room *room)
+{
+	unsigned shape;
+
+	finish(f, room);
+	shape = sites[f->site].shape;
 	if (shape == SITE_MOVE_AFTER)
 		f->reg[sites[f->site].to] = f->reg[sites[f->site].from];
 	return shape == SITE_ZERO || shape == SITE_COMPARE ? &static_backs[f->site].compare : NULL;
