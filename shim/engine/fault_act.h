@@ -1,0 +1,82 @@
+/* SPDX-License-Identifier: BSD-2-Clause
+ *
+ * fault_act: what faults do, once it is decided that they do it, at the first byte of a call.
+ *
+ * (1) Each function carries one fault out, writes its FAULT record and counts it; nothing of it is left to
+ *     do behind the call but what it leaves in the connection's fault_conn.
+ * (2) What it injects is legal by the call's contract, unless the rule says illegal=yes: no EAGAIN where the
+ *     descriptor blocks, no error that the call cannot give.
+ */
+#ifndef SHIM_ENGINE_FAULT_ACT_H
+#define SHIM_ENGINE_FAULT_ACT_H
+
+#include "shim/engine/conn.h"
+#include "shim/engine/engine.h"
+
+#include "core/fault/decide.h"
+#include "core/trace/control.h"
+
+/* A rule, one of its faults, and what they were decided about. */
+struct fault_hit {
+	const struct fault_rule *rule;
+	const struct fault_act *act;
+	struct control_stat *stat; /* NULL: the page is full */
+	struct fault_unit unit;
+	uint64_t drawn;
+	uint64_t off;  /* stream offset in dir of the first byte it acts on */
+	uint32_t n;    /* place of the rule in its list */
+	uint8_t phase; /* enum phase */
+	uint8_t dir;
+	uint8_t spare[2];
+};
+
+/* What faults have done to a connection and still do; a row per row of connections. */
+struct fault_conn {
+	uint32_t id; /* of the connection these facts are about; another one: they are void */
+	uint32_t generation;		 /* of the rules they are about */
+	uint64_t ordinal;		 /* from 1 */
+	uint64_t matched;		 /* rules whose connection and exchange matchers hold now */
+	uint64_t known;			 /* ... that were asked, since the last head */
+	uint64_t served[2][FAULT_RULES]; /* unit + 1 of the last one, by enum dir */
+	uint32_t eligible[FAULT_RULES], hits[FAULT_RULES];
+	uint64_t seen_to[2],
+		seen_at[2]; /* bytes before seen_to were first met at seen_at: delays run from then */
+	uint64_t t_phase;   /* when the phase began */
+	uint64_t frames[2];
+	uint64_t began[2][FAULT_RULES]; /* stream offset where a slice, a limit, a rate began */
+	/* What goes on until the connection ends. */
+	uint64_t drop_until[2]; /* 0: nothing is thrown away; UINT64_MAX: for good */
+	uint64_t limit_at[2];	/* 0: none; no byte from there on */
+	uint8_t drop_then[2], limit_then[2];
+	uint8_t ended[2]; /* errno that this direction answers from now on, 255: end of file */
+	uint8_t spare[2];
+};
+
+/* The row of a connection, void ones started anew; NULL without memory. */
+struct fault_conn *fault_conn_of(struct conn *conn);
+
+/* Write the record (and make sure that the connection has one), count the hit. value: trace_fault.value. */
+void fault_tell(const struct call *c, struct conn *conn, const struct fault_hit *h, unsigned what,
+		int64_t value);
+
+/* At the entry of a call that moves bytes.  True: go on with the call, which may have become shorter.
+ * False: answered. */
+bool fault_act_outcome(struct call *c, struct conn *conn, const struct fault_hit *h);
+bool fault_act_shape(struct call *c, struct conn *conn,
+		     const struct fault_hit *h); /* corrupt, insert, frame */
+bool fault_act_process(struct call *c, struct conn *conn,
+		       const struct fault_hit *h); /* pause, kill, signal */
+
+/* What goes on: drop, limit, a direction that ended.  Asked before any rule. */
+bool fault_act_goes_on(struct call *c, struct conn *conn, enum dir dir);
+
+/* Behind the last byte of a phase (".end"), at exit: close, half_close, reset, drop, limit. */
+void fault_act_behind(const struct call *c, struct conn *conn, const struct fault_hit *h);
+
+/* At the exit of a read: change what arrived (corrupt). */
+void fault_act_read(struct call *c, struct conn *conn, const struct fault_hit *h);
+
+/* accept, connect and other named calls; conn may be NULL. */
+bool fault_act_call(struct call *c, struct conn *conn, const struct fault_hit *h);
+
+#endif
