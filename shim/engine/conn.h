@@ -43,6 +43,7 @@ enum conn_bit {
 
 /* conn.waits behind the answer, in Go. */
 enum conn_reader {
+	CONN_SETTLED = 6,  /* the handler has returned, and somebody waits or waited for bytes */
 	CONN_RETURNED = 7, /* the handler has returned, and nobody was waiting for bytes */
 	CONN_READER = 8,   /* + low bits of entered[DIR_RX]: that read, or a poll, still waits */
 };

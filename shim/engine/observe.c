@@ -357,19 +357,28 @@ static unsigned still_waits(const struct conn *c)
 	return CONN_READER | (c->entered[DIR_RX] & (CONN_READER - 1));
 }
 
+/* May there be something to note?  Asked without the lock, which its writers want more. */
+static bool may_note(const struct conn *c)
+{
+	return c->witnessed && !(c->bits & CONN_ATTEMPT) && c->waits != CONN_SETTLED &&
+	       c->waits != still_waits(c);
+}
+
 void observe_waits(struct conn *c, const struct call *call)
 {
 	uint64_t t;
 
-	if (!c->witnessed || !conn_lock(c))
+	if (!may_note(c) || !conn_lock(c))
 		return;
-	if (c->id == call->conn_key && c->witnessed && !(c->bits & CONN_ATTEMPT)) {
+	if (c->id == call->conn_key && may_note(c)) {
 		if (c->waits == CONN_RETURNED) {
 			t = clock_now();
 			record_result(c, -1, call, DIR_RX, TRACE_WAITING, 0, t,
 				      stack_take(call->place, t));
+			c->waits = CONN_SETTLED;
+		} else {
+			c->waits = still_waits(c) & 15;
 		}
-		c->waits = still_waits(c) & 15;
 	}
 	conn_unlock(c);
 }
@@ -378,10 +387,12 @@ bool observe_return(struct conn *c)
 {
 	if (c->bits & CONN_ATTEMPT)
 		return false;
-	if (c->waits == still_waits(c))
-		return true;
-	c->waits = CONN_RETURNED;
-	return false;
+	if (c->waits != CONN_SETTLED && c->waits != still_waits(c)) {
+		c->waits = CONN_RETURNED;
+		return false;
+	}
+	c->waits = CONN_SETTLED;
+	return true;
 }
 
 void observe_nothing(struct conn *c, const struct call *call, enum dir dir, int err)

@@ -319,6 +319,7 @@ static void response_ready(struct watch *w, const struct phase_event *e)
 		return;
 	if ((c->bits & CONN_ATTEMPT) && e->exchange == c->attempt) {
 		c->bits &= (uint16_t)~CONN_ATTEMPT;
+		c->waits = 0;
 		text_close(c->owner, watch_now(w));
 		c->owner = 0;
 		w->want_stack = true;
