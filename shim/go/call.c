@@ -17,6 +17,11 @@
 
 #include "core/trace/layout.h"
 
+enum {
+	OWN_SLOTS = 4, /* of each private stack; the rest is for all */
+};
+_Static_assert(GO_SLOTS > OWN_SLOTS * GO_STACKS, "some for all");
+
 struct go_back go_back[GO_SITES];
 uint8_t go_watch[GO_NUMBERS];
 bool go_has_rdpid;
@@ -146,13 +151,27 @@ void go_place(struct call_place *to, uint64_t sp, uint64_t bp, uint64_t ip, uint
 	to->tid = task ? thread_of(task) : 0;
 }
 
-/* The processor's slots lie together; whose they are does not matter. */
-static struct go_slot *take_slot(const void *near)
+/* The slots of the private stack we are on: nobody else takes them while we hold it. */
+static inline struct go_slot *take_own(const void *near)
 {
-	uint32_t first = (uint32_t)((uintptr_t)near >> GO_STACK_BITS) * 4;
+	uint32_t first = (uint32_t)((uintptr_t)near >> GO_STACK_BITS) % GO_STACKS * OWN_SLOTS;
 
-	for (uint32_t i = 0; i < GO_SLOTS; i++) {
-		struct go_slot *s = &go_slots[(first + i) % GO_SLOTS];
+	for (uint32_t i = 0; i < OWN_SLOTS; i++) {
+		struct go_slot *s = &go_slots[first + i];
+
+		if (!__atomic_load_n(&s->taken, __ATOMIC_ACQUIRE)) {
+			s->taken = 1;
+			return s;
+		}
+	}
+	return NULL;
+}
+
+/* Calls that block keep theirs: then one of those for all. */
+static __attribute__((noinline)) struct go_slot *take_common(void)
+{
+	for (uint32_t i = OWN_SLOTS * GO_STACKS; i < GO_SLOTS; i++) {
+		struct go_slot *s = &go_slots[i];
 
 		if (!__atomic_load_n(&s->taken, __ATOMIC_RELAXED) &&
 		    !__atomic_exchange_n(&s->taken, 1, __ATOMIC_ACQUIRE))
@@ -185,7 +204,9 @@ uint64_t go_enter(struct go_registers *f)
 	if (!engine_wants((enum call_op)row->op, (enum call_shape)row->shape, f->arg[0], f->arg[1],
 			  f->arg[2]))
 		return 0;
-	s = take_slot(f);
+	s = take_own(f);
+	if (!s)
+		s = take_common();
 	if (!s)
 		return 0;
 	s->call.id = (uint16_t)id;

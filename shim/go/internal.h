@@ -52,7 +52,7 @@ struct go_slot {
 _Static_assert(sizeof(struct go_slot) == 1 << GO_SLOT_BITS, "the assembly computes addresses");
 
 enum {
-	GO_SLOTS = 1024,
+	GO_SLOTS = 2048,
 };
 
 /* Where the assembly goes back to; one row per site. */

@@ -207,8 +207,7 @@ def bar(limit, met, quick):
 
 
 def run_calls(what, preload, rounds):
-    # In memory: on a disk the kernel makes whoever dirties pages wait, which is no cost of a call.
-    with tempfile.TemporaryDirectory(dir="/dev/shm" if os.path.isdir("/dev/shm") else None) as work:
+    with pairs.folder_in_memory() as work:
         env = dict(os.environ, LD_PRELOAD=" ".join(preload + [STUB]),
                    SHAKEDOWN_TRACE=os.path.join(work, "t"), SHAKEDOWN_MAX_TRACE="1G")
         out = subprocess.run(["taskset", "-c", str(SERVER_CPU), os.path.join(BENCH, "calls"), what,

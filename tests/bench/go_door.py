@@ -86,7 +86,7 @@ def converse(process, beside, upgrade):
 
 def run_call(what, watched, rounds):
     word, _, beside = what.partition(" ")
-    with tempfile.TemporaryDirectory() as work:
+    with pairs.folder_in_memory() as work:
         argv = [TOOL, "run", "-q", "-o", os.path.join(work, "t"), "--"] if watched else []
         process = pairs.start(argv + [loop(), word, str(rounds)], SERVER_CPU,
                               stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True,
