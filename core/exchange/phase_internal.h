@@ -107,6 +107,31 @@ static inline uint32_t answer_ordinal(const struct phase_machine *m)
 	return last && m->answered ? m->answered - 1 : m->answered;
 }
 
+/* Pass over bytes of a body with a length (left[stream] counts down), or of a chunked one. */
+static inline size_t phase_take_body(struct feed *f, unsigned stream)
+{
+	struct phase_machine *m = f->m;
+	size_t n = f->n < m->left[stream] ? f->n : (size_t)m->left[stream];
+
+	m->left[stream] -= n;
+	m->off[f->dir] += n;
+	return n;
+}
+
+static inline size_t phase_take_chunked(struct feed *f, struct http_chunk *c)
+{
+	size_t used;
+
+	if (f->p) {
+		used = http_chunk_feed(c, f->p, f->n);
+	} else {
+		used = f->n < c->left ? f->n : (size_t)c->left;
+		http_chunk_skip(c, used);
+	}
+	f->m->off[f->dir] += used;
+	return used;
+}
+
 /* phase.c */
 void phase_tell(struct feed *f, enum phase_what what, enum dir dir, uint64_t off,
 		uint32_t exchange);

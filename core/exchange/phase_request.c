@@ -147,12 +147,9 @@ static size_t head_bytes(struct feed *f)
 
 static size_t body_bytes(struct feed *f)
 {
-	struct phase_machine *m = f->m;
-	size_t n = f->n < m->left[0] ? f->n : (size_t)m->left[0];
+	size_t n = phase_take_body(f, 0);
 
-	m->left[0] -= n;
-	m->off[f->dir] += n;
-	if (!m->left[0])
+	if (!f->m->left[0])
 		request_end(f);
 	return n;
 }
@@ -161,15 +158,8 @@ static size_t chunked_bytes(struct feed *f)
 {
 	struct phase_machine *m = f->m;
 	struct http_chunk *c = &m->req.chunk;
-	size_t used;
+	size_t used = phase_take_chunked(f, c);
 
-	if (f->p) {
-		used = http_chunk_feed(c, f->p, f->n);
-	} else {
-		used = f->n < c->left ? f->n : (size_t)c->left;
-		http_chunk_skip(c, used);
-	}
-	m->off[f->dir] += used;
 	if (c->done)
 		request_end(f);
 	else if (c->bad)

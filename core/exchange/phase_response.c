@@ -202,12 +202,9 @@ static size_t head_bytes(struct feed *f)
 
 static size_t body_bytes(struct feed *f)
 {
-	struct phase_machine *m = f->m;
-	size_t n = f->n < m->left[1] ? f->n : (size_t)m->left[1];
+	size_t n = phase_take_body(f, 1);
 
-	m->left[1] -= n;
-	m->off[f->dir] += n;
-	if (!m->left[1])
+	if (!f->m->left[1])
 		response_end(f);
 	return n;
 }
@@ -216,15 +213,8 @@ static size_t chunked_bytes(struct feed *f)
 {
 	struct phase_machine *m = f->m;
 	struct http_chunk *c = &m->resp.chunk;
-	size_t used;
+	size_t used = phase_take_chunked(f, c);
 
-	if (f->p) {
-		used = http_chunk_feed(c, f->p, f->n);
-	} else {
-		used = f->n < c->left ? f->n : (size_t)c->left;
-		http_chunk_skip(c, used);
-	}
-	m->off[f->dir] += used;
 	if (c->done)
 		response_end(f);
 	else if (c->bad && f->p && http_chunk_at_size(c) && f->p[used] == 'H')
