@@ -223,9 +223,7 @@ struct trace_data {
 	uint32_t moved;
 	uint16_t call;
 	uint8_t dir;
-	uint8_t spare;
-	uint32_t segments;
-	uint32_t spare2;
+	uint8_t segments;
 	/* struct trace_segment ... */
 };
 enum trace_data_flag {

@@ -101,7 +101,7 @@ static inline void write_record(struct conn *c, const struct call *call, enum di
 	r->moved = (uint32_t)call->ret;
 	r->call = call->id;
 	r->dir = (uint8_t)dir;
-	r->segments = h->count;
+	r->segments = (uint8_t)h->count;
 	to = (uint8_t *)(r + 1);
 	for (uint32_t i = 0; i < h->count; i++) {
 		struct trace_segment *seg = (struct trace_segment *)to;

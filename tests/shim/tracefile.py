@@ -118,9 +118,9 @@ class Trace:
 
     @staticmethod
     def _data(b):
-        t, off, stack, conn, tid, moved, call, d, _, segments, _ = struct.unpack_from(
-            "<QQQIIIHBBII", b, 8)
-        at, segs, padding = 56, [], b""
+        t, off, stack, conn, tid, moved, call, d, segments = struct.unpack_from(
+            "<QQQIIIHBB", b, 8)
+        at, segs, padding = 48, [], b""
         for _ in range(segments):
             rel, n = struct.unpack_from("<II", b, at)
             segs.append((rel, b[at + 8:at + 8 + n]))

@@ -358,8 +358,7 @@ static void lengths_that_leave_their_record_are_skipped(void **state)
 	struct trace_stack *st = add_stack();
 	struct trace_text *t = add_text(1);
 	struct trace_process *p = add(TRACE_PROCESS, sizeof(*p) + 8);
-	uint32_t *const fields[] = {&d->segments, &s->len, &s2[2].len, &st->words,
-				    &st->kept,	  &t->len, &p->len};
+	uint32_t *const fields[] = {&s->len, &s2[2].len, &st->words, &st->kept, &t->len, &p->len};
 	struct trace_iter it;
 
 	trace_publish(&p->rec);
@@ -376,6 +375,19 @@ static void lengths_that_leave_their_record_are_skipped(void **state)
 		*fields[i] = was;
 	}
 	assert_int_equal(count(&it), 5);
+}
+
+static void more_segments_than_fit_are_not_believed(void **state)
+{
+	const uint8_t lies[] = {UINT8_MAX, 64, 9};
+	struct trace_data *d = add_data();
+	struct trace_iter it;
+
+	for (size_t k = 0; k < CORE_ARRAY_LEN(lies); k++) {
+		d->segments = lies[k];
+		assert_int_equal(count(&it), 0);
+		assert_int_equal(it.bad, 1);
+	}
 }
 
 static void a_stack_whose_bitmap_and_count_disagree_is_skipped(void **state)
@@ -524,6 +536,7 @@ int main(void)
 		TEST(a_record_that_ends_behind_the_last_reservation_is_nonsense),
 		TEST(a_record_shorter_than_its_kind_is_skipped),
 		TEST(lengths_that_leave_their_record_are_skipped),
+		TEST(more_segments_than_fit_are_not_believed),
 		TEST(a_stack_whose_bitmap_and_count_disagree_is_skipped),
 		TEST(unknown_kinds_are_passed_in_silence),
 		TEST(segments_are_walked_and_nothing_behind_them),
