@@ -61,7 +61,7 @@ static void assign(const struct call *call, int fd, uint32_t row)
 
 void fd_forget(const struct call *c, int fd)
 {
-	if (fd < 0 || !conn_of(fd) || engine_is_stranger())
+	if (fd < 0 || !conn_of(fd) || engine_called_by_stranger())
 		return;
 	assign(c, fd, meaning_of_none(fd));
 }
@@ -158,7 +158,7 @@ void fd_connected(const struct call *call)
 
 	if (call->ret < 0 && call->ret != -EINPROGRESS && call->ret != -EINTR)
 		return;
-	if (engine_is_stranger() || !is_stream(fd))
+	if (engine_called_by_stranger() || !is_stream(fd))
 		return;
 	if (is_known(fd) || !recorder_open()) /* known: asked again how far it is */
 		return;
@@ -180,7 +180,7 @@ void fd_paired(const struct call *call)
 		if (is_known(pair[i]))
 			continue;
 		fd_forget(call, pair[i]);
-		if (!stream || !recorder_header || engine_is_stranger())
+		if (!stream || !recorder_header || engine_called_by_stranger())
 			continue;
 		c = open_conn(call, pair[i], ROLE_SERVER, TRACE_PAIRED);
 		if (!c)
@@ -197,7 +197,7 @@ void fd_close(const struct call *call)
 	int fd = (int)call->arg[0];
 	uint32_t row;
 
-	if (!conn_of(fd) || engine_is_stranger())
+	if (!conn_of(fd) || engine_called_by_stranger())
 		return;
 	/* Now, not after the kernel: by then another thread may have been given the number. */
 	row = __atomic_exchange_n(&engine_fds[fd], meaning_of_none(fd), __ATOMIC_ACQ_REL);
@@ -243,7 +243,7 @@ void fd_duped(const struct call *call, int from, int to)
 	struct conn *c = conn_of(from);
 	struct closing how = {.call = call, .fd = (uint32_t)to, .what = TRACE_DUPED};
 
-	if (to < 0 || c == conn_of(to) || engine_is_stranger())
+	if (to < 0 || c == conn_of(to) || engine_called_by_stranger())
 		return;
 	if (!c || !engine_takes(to)) {
 		fd_forget(call, to);

@@ -31,6 +31,7 @@ static struct reserve fds; /* where engine_fds points; open up to engine_fd_limi
 static uint32_t one = 1; /* where alive points before the page exists */
 ENGINE_HOT struct engine_state engine __attribute__((aligned(64))) = {.alive = &one};
 struct engine_subject engine_subject;
+ENGINE_HOT uint8_t engine_shares;
 
 bool engine_takes(int fd)
 {
@@ -123,6 +124,7 @@ bool engine_start(char *const *variables, uint32_t door, const char **ret_proble
 		return false;
 	}
 	engine.door = door;
+	engine_shares |= door != TRACE_DOOR_LIBC;
 	engine.pid = engine_subject.pid ? engine_subject.pid : sys_getpid();
 	mark_process();
 	clock_start(door == TRACE_DOOR_LIBC);

@@ -28,6 +28,17 @@ extern struct engine_state engine;
  * descriptors must not touch our table.  Costs a system call. */
 bool engine_is_stranger(void);
 
+/* Can there be such a child?  Where the libc door is the only one, from the first that it lets be made;
+ * elsewhere always.  Never taken back. */
+extern uint8_t engine_shares;
+
+/* The same where every connection asks: costs a load until there can be one.  A child that a program of
+ * the libc door makes by an instruction of its own then counts as us. */
+static inline bool engine_called_by_stranger(void)
+{
+	return __atomic_load_n(&engine_shares, __ATOMIC_RELAXED) && engine_is_stranger();
+}
+
 /* May fd mean something in engine_fds? Makes room for it. */
 bool engine_takes(int fd);
 

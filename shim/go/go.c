@@ -175,6 +175,7 @@ bool go_start(const char *library, const char **ret_why)
 	}
 	is_go = elf_open(file, &p.elf) && go_build_info(&p.elf, version, sizeof(version));
 	if (is_go) {
+		engine_shares = 1;
 		entry = auxv_value(AT_ENTRY);
 		p.bias = entry - p.elf.entry;
 		if (!needs_libraries(&p.elf))

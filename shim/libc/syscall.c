@@ -3,7 +3,8 @@
  * syscall: what becomes of syscall(number, ...) when the number has a row.
  *
  * (1) Only numbers marked in libc_syscall_watch come here; the assembly file lets all others jump on.
- *     A number that shares our memory with a child (vfork, clone, clone3) is never marked.
+ *     A number that may share our memory with a child (vfork, clone, clone3) jumps on, too, once
+ *     that is noted.
  * (2) The result and errno are those of the next definition of syscall().
  */
 #include "shim/libc/door.h"
@@ -14,7 +15,7 @@ enum {
 	SYSCALL_NUMBERS = 512, /* as in the assembly file */
 };
 
-/* 1: the number has a row. Empty until our constructor ran. */
+/* 1: the number has a row; 2: it may share our memory.  Empty until our constructor ran. */
 uint8_t libc_syscall_watch[SYSCALL_NUMBERS];
 
 long syscall(long nr, ...);
@@ -25,9 +26,8 @@ void libc_syscall_start(void)
 	for (long nr = 0; nr < SYSCALL_NUMBERS; nr++) {
 		unsigned id = call_from_nr(nr);
 
-		if (id < CALL_COUNT && call_table[id].op != OP_VFORK &&
-		    call_table[id].op != OP_WAIT && call_table[id].op != OP_POLL)
-			libc_syscall_watch[nr] = 1;
+		if (id < CALL_COUNT && call_table[id].op != OP_WAIT && call_table[id].op != OP_POLL)
+			libc_syscall_watch[nr] = call_table[id].op == OP_VFORK ? 2 : 1;
 	}
 }
 

@@ -34,19 +34,26 @@
 
 /* ---- exported ---- */
 
+/* From here on somebody may run in our memory who is not us. */
+#define SHARE movb $1, engine_shares(%rip)
+
 EXPORT(vfork)
+	SHARE
 	jmp	*NEXT(vfork)
 END(vfork)
 
 EXPORT(__vfork)
+	SHARE
 	jmp	*NEXT(__vfork)
 END(__vfork)
 
 EXPORT(clone)
+	SHARE
 	jmp	*NEXT(clone)
 END(clone)
 
 EXPORT(__clone)
+	SHARE
 	jmp	*NEXT(__clone)
 END(__clone)
 
@@ -55,8 +62,10 @@ EXPORT(syscall)
 	cmpq	$512, %rdi
 	jae	1f
 	leaq	libc_syscall_watch(%rip), %rax
-	cmpb	$0, (%rax, %rdi)
-	jne	libc_syscall_watched
+	cmpb	$1, (%rax, %rdi)
+	je	libc_syscall_watched
+	jb	1f
+	SHARE
 1:	jmp	*NEXT(syscall)
 END(syscall)
 

@@ -211,6 +211,30 @@ static void in_clone(char **argv)
 	leave();
 }
 
+/* Where a child that syscall() makes on a stack of its own returns to. */
+static void numbered_child(void)
+{
+	int zero = 0;
+
+	clone_child(&zero);
+	_exit(46);
+}
+
+static void in_numbered_clone(char **argv)
+{
+	static void *stack[8192] __attribute__((aligned(16)));
+	void **top = &stack[8192 - 4];
+
+	*top = (void *)numbered_child;
+	serve();
+	arrive(argv[1]);
+	take();
+	printf("child %d\n", status_of((pid_t)syscall(SYS_clone, CLONE_VM | CLONE_VFORK | SIGCHLD,
+						      top, NULL, NULL, NULL)));
+	reply();
+	leave();
+}
+
 static void in_spawn(char **argv)
 {
 	posix_spawn_file_actions_t actions;
@@ -655,6 +679,7 @@ static const struct {
 	{"plain", plain},
 	{"vfork", in_vfork},
 	{"clone", in_clone},
+	{"numbered-clone", in_numbered_clone},
 	{"spawn", in_spawn},
 	{"popen", in_popen},
 	{"system", in_system},

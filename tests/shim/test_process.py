@@ -59,6 +59,9 @@ class Watched(LifeCase):
     def test_what_a_memory_sharing_clone_closes_is_still_open_in_its_parent(self):
         self.check("clone")
 
+    def test_what_the_child_of_a_clone_by_number_closes_is_still_open_in_its_parent(self):
+        self.check("numbered-clone")
+
     def test_posix_spawn_in_the_middle_of_an_exchange(self):
         self.check("spawn")
 
