@@ -21,6 +21,7 @@
 #ifndef CORE_TRACE_CONTROL_H
 #define CORE_TRACE_CONTROL_H
 
+#include "core/fault/decide.h"
 #include "core/fault/rule.h"
 
 #define CONTROL_MAGIC	UINT64_C(0x4c52544344484b53)
@@ -32,6 +33,7 @@ enum {
 	CONTROL_STATS = 4096,
 	CONTROL_NAMES = 64, /* names that hold can wait for */
 	CONTROL_SIZE = 16 * 1024 * 1024,
+	CONTROL_REPLAY = 512 * 1024, /* decisions that can be repeated, at most */
 };
 
 /* What a rule did; added to by every process. */
@@ -46,10 +48,15 @@ struct control_stat {	   /* 64 bytes */
 	uint64_t spare[2];
 };
 
+enum control_release_state {
+	CONTROL_RELEASE_FREE,
+	CONTROL_RELEASE_TAKEN, /* its name is being written */
+	CONTROL_RELEASE_NAMED,
+};
 struct control_release {
-	char name[FAULT_NAME]; /* empty: free */
-	uint32_t count;	       /* how often it was released */
-	uint32_t spare;
+	char name[FAULT_NAME];
+	uint32_t count; /* how often it was released; rows of the same name add up */
+	uint32_t state; /* enum control_release_state */
 };
 
 struct control_header {
@@ -57,25 +64,31 @@ struct control_header {
 	uint32_t version;
 	uint32_t size_of_rule; /* sizeof(struct fault_rule): another library's page is refused */
 	uint64_t file_size;
-	uint64_t stats_off, replay_off, replay_count, blocks_off;
+	uint64_t stats_off;
+	uint64_t replay_off; /* 0: this run repeats none */
+	uint64_t replay_count, blocks_off;
 	uint64_t seed;
-	/* ---- changing ---- */
+	/* ---- changing.  The word every call looks at has a line of the cache to itself, whose neighbours
+	 * change only when it does. ---- */
 	uint64_t state;	 /* offset of the struct control_state in force, 0 none */
-	uint64_t cursor; /* first free byte of blocks; taken by fetch-add */
+	uint64_t cursor; /* first free byte of blocks; taken by compare-and-exchange */
 	uint32_t stats;	 /* rows in use, likewise */
-	uint32_t events; /* futex word */
+	uint32_t
+		changes; /* futex word: counted up by every switch and release, then woken by its maker */
+	uint64_t spare[5];
+	uint32_t events; /* futex word of those who wait for a process */
 	uint32_t waiters;
-	uint32_t spare;
 	uint64_t connections; /* ordinals given so far */
+	uint64_t spare2[6];
 	struct control_release release[CONTROL_NAMES];
 };
 _Static_assert(sizeof(struct control_header) <= CONTROL_HEADER_SIZE, "the header is one page");
 
 /* Immutable: a list of rules, and which of them are on. */
 struct control_rules {
-	uint32_t count; /* at most FAULT_RULES */
-	uint32_t stat;	/* row of the first rule's statistics; the others follow */
-	uint32_t generation;
+	uint32_t count;	     /* at most FAULT_RULES */
+	uint32_t stat;	     /* row of the first rule's statistics; the others follow */
+	uint32_t generation; /* names the list */
 	uint32_t spare;
 	struct fault_rule rule[]; /* 8-byte aligned */
 };
@@ -93,31 +106,52 @@ struct control_decision {
 	uint64_t drawn;
 };
 
-/* Check a mapped page of size bytes.  False: it is not ours. */
+/* What a decision is called there. */
+static inline uint64_t control_key(const struct fault_unit *u)
+{
+	return fault_hash(0, &u->conn_key, sizeof(*u) - offsetof(struct fault_unit, conn_key));
+}
+
+/* Check a mapped page of size bytes.  False: it is not ours.  Nothing below touches a byte beyond
+ * CONTROL_SIZE, whatever the page says, and however it changes meanwhile. */
 bool control_check(const struct control_header *h, uint64_t size);
 
 /* The state in force and its rules, every offset checked; NULL when there are none.  The rules
- * themselves are not checked. */
+ * themselves are not checked.  h is aligned to a page. */
 const struct control_state *control_state(const struct control_header *h);
 const struct control_rules *control_rules(const struct control_header *h,
 					  const struct control_state *s);
+/* The statistics of rule i of a list; NULL: there are none. */
 struct control_stat *control_stat(struct control_header *h, const struct control_rules *rules,
 				  uint32_t i);
 
-/* Start a page: h is CONTROL_SIZE zeros. */
+/* Start a page: h is CONTROL_SIZE zeros.  The magic is stored last. */
 void control_init(struct control_header *h, uint64_t seed);
 
-/* Append rules, all on or all off, and put them in force.  False: the page is full.  Safe against
- * others that do the same. */
+/* Room for the decisions of a run to be repeated, before any rules are set: the caller fills it,
+ * ascending, without doubles.  NULL: too many, or rules were set.  count may be 0. */
+struct control_decision *control_replay(struct control_header *h, uint64_t count);
+
+/* Append rules, those of the mask on, and put them in force.  False: the page is full.  Safe against
+ * others that do the same.  The page must be storable up to control_need(count) bytes behind the
+ * cursor: who maps a file sees to that first. */
 bool control_set(struct control_header *h, const struct fault_rule *rules, uint32_t count,
 		 uint64_t on, uint64_t t_ns);
-/* Switch: the rules in force with another mask. */
+uint64_t control_need(uint32_t count);
+/* Switch: the rules in force with another mask.  False: there are none, the page is full, or another
+ * list came in force meanwhile. */
 bool control_switch(struct control_header *h, uint64_t on, uint64_t t_ns);
-/* Count a release up; takes a free row for a new name.  False: there are too many names. */
+/* Count a release up; takes a free row for a new name.  False: there are too many names, or it is none:
+ * empty, or FAULT_NAME bytes and more. */
 bool control_release(struct control_header *h, const char *name);
 /* How often a name was released; 0 for one that never was. */
 uint32_t control_released(const struct control_header *h, const char *name, size_t n);
 
+/* Does this run repeat another one?  Then decisions that are not in the list do not act. */
+static inline bool control_replays(const struct control_header *h)
+{
+	return h->replay_off != 0;
+}
 /* Is the decision in the page's replay list?  *ret_drawn is its value. */
 bool control_replayed(const struct control_header *h, uint64_t key, uint64_t *ret_drawn);
 
