@@ -13,6 +13,7 @@ enum {
 	SYSCALL_SIZE = 2,
 	NUMBER_SIZE = 5,	  /* b8 imm32 */
 	ZERO_SIZE = 2,		  /* 31 c0 */
+	STORE_SIZE = 5,		  /* 4c 89 5c 24 08 */
 	BATCH = 6,		  /* sites per look at the text; they lie on the stack */
 	FUNCTION_MAX = 256 << 10, /* bytes; a longer one is not decoded */
 };
@@ -241,6 +242,13 @@ static bool function_around(const struct search *f, uint64_t at, struct span *re
 	return elf_bytes(f->text, range.start - f->vaddr, range.end - range.start, ret);
 }
 
+/* mov [rsp+8],r11; syscall; ret: nobody else keeps anything above its return address. */
+static bool is_cancelled(struct span text, uint64_t at)
+{
+	return at >= STORE_SIZE &&
+	       bytes_at(text, at - STORE_SIZE, "\x4c\x89\x5c\x24\x08\x0f\x05\xc3", 8);
+}
+
 /* One `0f 05` of the text, which may be the middle of something else. */
 static void consider(struct search *f, uint64_t at)
 {
@@ -250,6 +258,11 @@ static void consider(struct search *f, uint64_t at)
 	struct site s;
 	uint64_t call;
 
+	if (is_cancelled(f->text, at) && f->wants(UINT32_MAX)) {
+		f->totals.refused++;
+		f->totals.cancelled = true;
+		return;
+	}
 	if (nr != UINT32_MAX && !f->wants(nr))
 		return;
 	if (!function_around(f, at, &code, &call) ||

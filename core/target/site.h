@@ -10,7 +10,8 @@
  * (3) A function that jumps through a register or a table has no proven sites.
  * What cannot be proven is counted, not reported: better unseen than broken.
  *
- * Source: Intel SDM volume 2 (instruction formats); LSB core, .eh_frame; glibc's and musl's stubs.
+ * Source: Intel SDM volume 2 (instruction formats); LSB core, .eh_frame; glibc's and musl's stubs
+ * (musl: src/thread/x86_64/syscall_cp.s; glibc 2.41: unix/sysv/linux/x86_64/syscall_cancel.S).
  */
 #ifndef CORE_TARGET_SITE_H
 #define CORE_TARGET_SITE_H
@@ -39,6 +40,10 @@ struct site {
 struct site_totals {
 	uint32_t sites;	  /* found and proven */
 	uint32_t refused; /* of wanted numbers, but not proven */
+	/* Among the refused is the place at which a C library makes every call that may be cancelled:
+	 * accept, connect, read, write and their kin.  Whoever cancels a thread asks whether it is right
+	 * there, so the call cannot be made elsewhere. */
+	bool cancelled;
 };
 
 /* Call found() for each proven site whose number wants() asks for (a site without a constant number

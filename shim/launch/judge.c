@@ -34,4 +34,5 @@ void inject_judge(struct span file, struct inject_sight *ret)
 	totals = sites_find(&e, static_wants, count_left, &n);
 	ret->sites = totals.sites - n;
 	ret->refused = totals.refused + n;
+	ret->cancelled = totals.cancelled;
 }

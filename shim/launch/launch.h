@@ -28,6 +28,7 @@ enum inject_result {
 struct inject_sight {
 	unsigned sites;	  /* that can be patched */
 	unsigned refused; /* that stay as they are */
+	bool cancelled;	  /* struct site_totals */
 };
 
 /* file: a whole program of this machine. */

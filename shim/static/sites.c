@@ -99,13 +99,22 @@ static const char *note(unsigned refused, unsigned all, const char *reason)
 	return text;
 }
 
-static void tell(unsigned refused, unsigned all, const char *reason)
+static void tell(bool blind, unsigned refused, unsigned all, const char *reason)
 {
 	recorder_note(note(refused, all, reason));
-	recorder_cover(0, refused == all ? TRACE_BLIND : TRACE_PARTIAL, TRACE_REASON_SITES);
+	recorder_cover(0, blind ? TRACE_BLIND : TRACE_PARTIAL, TRACE_REASON_SITES);
 	/* Nothing will ever be seen: that must not look like nothing happened. */
-	if (refused == all)
+	if (blind)
 		(void)recorder_open();
+}
+
+static const char *reason_of(const struct search *all, const struct site_totals *totals)
+{
+	if (totals->cancelled)
+		return "one of them is where its C library makes all calls on sockets, to cancel "
+		       "threads there";
+	return all->foreign ? patch_error_text(PATCH_FOREIGN)
+			    : "their surroundings could not be proven harmless";
 }
 
 static void patch(const struct elf *e, const char *library, uint64_t entry)
@@ -119,11 +128,10 @@ static void patch(const struct elf *e, const char *library, uint64_t entry)
 		return;
 	err = count ? patch_commit(library, entry) : PATCH_OK;
 	if (err != PATCH_OK)
-		tell(wanted, wanted, patch_error_text(err));
+		tell(true, wanted, wanted, patch_error_text(err));
 	else if (refused)
-		tell(refused, wanted,
-		     all.foreign ? patch_error_text(PATCH_FOREIGN)
-				 : "their surroundings could not be proven harmless");
+		tell(refused == wanted || totals.cancelled, refused, wanted,
+		     reason_of(&all, &totals));
 }
 
 static struct span map_program(void)

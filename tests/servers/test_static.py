@@ -5,6 +5,7 @@
 
 import atexit
 import functools
+import json
 import os
 import shutil
 import subprocess
@@ -12,7 +13,8 @@ import sys
 import tempfile
 import unittest
 
-from harness import ROOT, ServerCase, assert_healthy, exchanges, free_port, primary, wait_for
+from harness import (ROOT, ServerCase, assert_healthy, exchanges, free_port, primary, shakedown,
+                     wait_for)
 
 sys.path.append(os.path.join(ROOT, "tests", "cli"))
 import victim
@@ -87,6 +89,20 @@ class GlibcPie(StaticCase, ServerCase):
 
 class Musl(StaticCase, ServerCase):
     cc, followed = "musl-gcc", False
+
+
+class MuslWithCancelledThreads(ServerCase):
+    """Its accept, read and write are one instruction that only its own place makes safe."""
+
+    def test_it_runs_and_is_called_blind(self):
+        program = build("musl-gcc", "-static", "-Wl,-u,pthread_cancel")
+        server = self.serve([program, "{port}"], free_port(), shim="run")
+        victim.healthy(server, "/ws/first")
+        server.terminate()
+        done = shakedown("report", server.trace, "--format", "json")
+        process, = json.loads(done.stdout)["processes"]
+        self.assertEqual((done.returncode, process["coverage"]), (3, "blind"))
+        self.assertIn("cancel threads", process["coverage_reason"])
 
 
 if __name__ == "__main__":

@@ -177,6 +177,22 @@ static void every_shape_is_proven_and_every_doubt_is_refused(void **state)
 	}
 }
 
+static void the_place_where_threads_are_cancelled_is_named(void **state)
+{
+	begin();
+	function(0x40, CODE("\x4c\x89\x5c\x24\x08" SYSCALL RET));
+	assert_true(ask().totals.cancelled);
+	assert_int_equal(ask().totals.refused, 1);
+	file[SYMBOLS_OFF + 4] = 1; /* data, says the symbol: it is known without one */
+	assert_true(ask().totals.cancelled);
+	begin();
+	function(0x40, CODE("\x4c\x89\x5c\x24\x10" SYSCALL RET));
+	assert_false(ask().totals.cancelled);
+	begin();
+	function(0x40, CODE(SYSCALL RET));
+	assert_false(ask().totals.cancelled);
+}
+
 static void a_stub_is_told_registers_and_constants(void **state)
 {
 	struct answers a;
@@ -301,6 +317,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(every_shape_is_proven_and_every_doubt_is_refused),
+		cmocka_unit_test(the_place_where_threads_are_cancelled_is_named),
 		cmocka_unit_test(a_stub_is_told_registers_and_constants),
 		cmocka_unit_test(the_cold_half_of_a_function_may_not_jump_into_a_site),
 		cmocka_unit_test(bytes_of_no_function_are_never_a_site),

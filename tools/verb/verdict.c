@@ -306,7 +306,7 @@ static void judge_sites(struct verdict *v)
 {
 	struct span file = map_file(v->program);
 	struct inject_sight sight = {.sites = 1};
-	char kind[96], what[192];
+	char kind[96], what[256];
 
 	if (file.n) {
 		inject_judge(file, &sight);
@@ -324,6 +324,14 @@ static void judge_sites(struct verdict *v)
 	v->door = v->inject
 			  ? v->target.go ? "the injected door and the Go door" : "the injected door"
 			  : "the Go door";
+	if (sight.cancelled) {
+		snprintf(what, sizeof(what),
+			 "%s whose C library makes all calls on sockets where threads are "
+			 "cancelled, and that must stay as it is",
+			 kind);
+		blind(v, what, "link it dynamically, or choose --door seccomp");
+		return;
+	}
 	if (!sight.refused)
 		return;
 	v->sight = SIGHT_PARTLY;
