@@ -28,10 +28,17 @@ struct fault_unit {
 uint32_t fault_rule_id(const struct fault_rule *r);
 uint64_t fault_hash(uint64_t seed, const void *p, size_t n);
 
-/* Phases come in order within an exchange, so this number grows along a connection. */
+/* For one phase this number grows along a connection, and the unit before is the same phase of the
+ * exchange before: what `corr` looks back to. */
 static inline uint64_t fault_unit_of_phase(uint32_t exchange, enum phase phase)
 {
-	return (uint64_t)exchange * PHASE_COUNT + phase;
+	return (uint64_t)phase << 48 | exchange;
+}
+
+/* What a decision is known by in a list to be replayed: everything it is about but the seed. */
+static inline uint64_t fault_unit_key(const struct fault_unit *u)
+{
+	return fault_hash(0, &u->conn_key, sizeof(*u) - offsetof(struct fault_unit, conn_key));
 }
 
 /* Uniform 64-bit draw number `which` of a unit.  0: p; 1..: one per act. */

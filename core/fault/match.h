@@ -23,9 +23,9 @@ bool fault_match_conn(const struct fault_rule *r, const struct fault_conn_facts 
 /* Does the rule ask anything of the exchange, so that its head must be known? */
 bool fault_asks_head(const struct fault_rule *r);
 
-/* A request head, or what is there of it: its bytes from the first on; a start line that is not whole
- * matches nothing, a field that has not come yet neither.  complete: the blank line was seen. */
-bool fault_match_head(const struct fault_rule *r, const uint8_t *p, size_t n, bool complete);
+/* A request head, or what is there of it: its bytes from the first on.  A start line that is not whole
+ * matches nothing, a field line that is not whole neither. */
+bool fault_match_head(const struct fault_rule *r, const uint8_t *p, size_t n);
 
 /* The key of a connection in draws that conn-key takes from a request head; 0: not there. */
 uint64_t fault_key_of_head(const struct fault_rule *r, const uint8_t *p, size_t n);
@@ -38,7 +38,8 @@ static inline bool fault_match_status(const struct fault_rule *r, uint16_t statu
 /* n: number of the frame in its direction, from 1. */
 bool fault_match_frame(const struct fault_rule *r, uint64_t n, uint8_t op);
 
-/* Does rule r, of site CALL, name that call?  %net: any that moves bytes of a connection. */
+/* Does the rule, by its site or by its key `call`, mean that call?  %net: any that moves bytes of a
+ * connection.  A rule that names no call means every one. */
 bool fault_match_call(const struct fault_rule *r, const char *call);
 
 /* Pattern with * and ?; case matters unless fold. */

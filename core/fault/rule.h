@@ -38,10 +38,57 @@ enum fault_kind {
 };
 
 /* Parameters by number; of each fault, from 0 in the order of fault.def: FAULT_DELAY_time ... */
-#define FAULT(...)
-#define PARAM(fault, name, ...)
+enum fault_param {
+#define FAULT(id, ...)		FAULT_##id##_before = -1,
+#define PARAM(fault, name, ...) FAULT_##fault##_##name,
 #include "core/fault/fault.def"
 #undef FAULT
+};
+
+/* Values of the parameters of type WORD, in the order of their words in fault.def. */
+enum fault_dist {
+	FAULT_DIST_UNIFORM,
+	FAULT_DIST_NORMAL,
+	FAULT_DIST_PARETO,
+	FAULT_DIST_PARETONORMAL,
+	FAULT_DIST_LOGNORMAL,
+	FAULT_DIST_COUNT,
+};
+enum fault_mode {
+	FAULT_MODE_GATE,
+	FAULT_MODE_QUEUE,
+	FAULT_MODE_SLEEP,
+};
+enum fault_as {
+	FAULT_AS_SHORT,
+	FAULT_AS_SEGMENT,
+};
+enum fault_then { /* of drop and limit */
+	FAULT_THEN_CLOSE,
+	FAULT_THEN_RESET,
+	FAULT_THEN_HANG,
+};
+enum fault_see {
+	FAULT_SEE_SELF,
+	FAULT_SEE_PEER,
+	FAULT_SEE_BOTH,
+};
+enum fault_fill {
+	FAULT_FILL_FLIP,
+	FAULT_FILL_ZERO,
+	FAULT_FILL_RAND,
+};
+enum fault_mask {
+	FAULT_MASK_RIGHT,
+	FAULT_MASK_WRONG,
+	FAULT_MASK_ON,
+	FAULT_MASK_OFF,
+};
+enum fault_how {
+	FAULT_HOW_SPURIOUS,
+	FAULT_HOW_REORDER,
+	FAULT_HOW_ONE,
+};
 
 enum fault_key {
 #define KEY(id, ...) FAULT_KEY_##id,
@@ -76,6 +123,8 @@ enum {
 		1460, /* bytes of the stream that one decision stands for where no phase is named */
 	FAULT_PPM = 1000000,
 };
+#define FAULT_TIME_MAX UINT64_C(1000000000000000) /* ns: 11 days and a half */
+#define FAULT_SIZE_MAX (UINT64_C(1) << 40)	  /* bytes, and whatever else is counted */
 
 /* first[..last][+[step]]: n matches when first <= n <= last and (n - first) % step == 0.  A rule without
  * any has count 0. */
@@ -91,8 +140,8 @@ struct fault_text {
 };
 
 /* One fault with its parameters.  TIME: nanoseconds; SIZE, COUNT, NUMBER: as they are; PERCENT: parts per
- * million; RATE: bytes per second; ERRNO, SIGNAL: their numbers; WORD: its place among its words, or
- * for `until` FAULT_UNTIL_*; BYTES: off << 16 | len in text. */
+ * million; RATE: bytes per second; ERRNO, SIGNAL: their numbers; WORD: its place among its words; UNTIL:
+ * see below; BYTES: off << 16 | len in text.  A NUMBER may be negative (retval): cast it. */
 struct fault_act {
 	uint8_t fault; /* enum fault_id */
 	uint8_t spare[7];
@@ -176,6 +225,9 @@ enum fault_kind fault_kind_of(enum fault_id id);
 const char *fault_says(enum fault_id id);
 /* Name of parameter i of a fault, NULL behind the last one. */
 const char *fault_param_name(enum fault_id id, unsigned i);
+/* Name as in errno(3), or of a signal without SIG; NULL: it has none here. */
+const char *fault_errno_name(uint64_t number);
+const char *fault_signal_name(uint64_t number);
 
 static inline bool fault_given(const struct fault_rule *r, enum fault_key key)
 {
