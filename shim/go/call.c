@@ -6,8 +6,8 @@
  *     that enter the kernel at once.  None free: the call passes unseen and is counted.
  * (2) A call that may not come back (exec, exit) takes no slot.  In a child of vfork, which shares
  *     the slots with us, these are the calls it ends with.
- * (3) What os.Exit and the end of main do does not come here: runtime.exit has a system call of its own.
- *     Only a program that asks for exit_group itself is seen to end.
+ * (3) runtime.exit, where os.Exit, the end of main and a panic lead, has a system call of its own: of it
+ *     nothing is asked but to come by.
  */
 #include "shim/engine/peek.h"
 #include "shim/engine/state.h"
@@ -23,6 +23,7 @@ enum {
 _Static_assert(GO_SLOTS > OWN_SLOTS * GO_STACKS, "some for all");
 
 struct go_back go_back[GO_SITES];
+uint64_t go_exit_back;
 uint8_t go_watch[GO_NUMBERS];
 bool go_has_rdpid;
 uint64_t go_stack_tops;
@@ -234,4 +235,9 @@ void go_exit(uint64_t number, int64_t ret)
 			engine_settle(&s->call);
 	}
 	__atomic_store_n(&s->taken, 0, __ATOMIC_RELEASE);
+}
+
+void go_ends(int status)
+{
+	engine_end(status);
 }

@@ -19,7 +19,9 @@ enum {
 	SYSCALL6_CALL = 12,
 	STACK_BYTES = 13,
 	STACK_CALL = 5,
-	COMPARE = 6, /* bytes of the comparison behind the system call */
+	EXIT_LOAD = 4,	/* of runtime.exit, what comes before the number */
+	EXIT_BYTES = 5, /* ... and what loads it */
+	COMPARE = 6,	/* bytes of the comparison behind the system call */
 	SYSCALL = 2,
 };
 
@@ -91,6 +93,27 @@ static enum patch_error add_site(const struct program *p, const struct go_site *
 	return e == PATCH_OK ? patch_add(&after) : e;
 }
 
+/* runtime.exit of every version: mov edi,[rsp+8]; mov eax,exit_group; syscall.  Where it is something
+ * else the end of the program is not seen, as of one that is killed. */
+static void add_exit(const struct program *p, const struct go_table *t)
+{
+	static const uint8_t bytes[] = {0x8b, 0x7c, 0x24, 0x08, 0xb8, GO_EXIT_GROUP,
+					0,    0,    0,	  0x0f, 0x05};
+	static const char *const name[] = {"runtime.exit"};
+	struct patch_jump jump = {.size = EXIT_BYTES, .target = go_pre_exit};
+	struct span file;
+	uint64_t at;
+
+	go_functions_find(t, name, 1, &at);
+	if (!at || !elf_at(&p->elf, at, sizeof(bytes), &file) ||
+	    memcmp(file.p, bytes, sizeof(bytes)) != 0)
+		return;
+	jump.at = at + EXIT_LOAD + p->bias;
+	memcpy(jump.expect, bytes + EXIT_LOAD, EXIT_BYTES);
+	go_exit_back = jump.at + EXIT_BYTES;
+	(void)patch_add(&jump);
+}
+
 /* ---- the program ---- */
 
 /* What keeps its calls from being seen; NULL: nothing. */
@@ -122,7 +145,7 @@ static const char *patch(const struct program *p, unsigned minor, const char *li
 {
 	enum patch_error e;
 	struct go_table table;
-	unsigned refused;
+	unsigned refused = 1;
 	uint64_t near = 0;
 	const char *why;
 
@@ -133,7 +156,10 @@ static const char *patch(const struct program *p, unsigned minor, const char *li
 		patch_drop();
 		return why;
 	}
-	refused = go_table_open(&p->elf, &table) ? go_witnesses_add(&table, p->bias) : 1;
+	if (go_table_open(&p->elf, &table)) {
+		refused = go_witnesses_add(&table, p->bias);
+		add_exit(p, &table);
+	}
 	e = patch_commit(library, near);
 	if (e != PATCH_OK)
 		return patch_error_text(e);

@@ -16,6 +16,7 @@
 #define GO_TAG	      0x73686b64 /* upper half of r12 between entry and exit; the lower is a slot */
 #define GO_SLOT_BITS  8
 #define GO_WITNESSES  16
+#define GO_EXIT_GROUP 231
 
 #define GO_PASS	   0 /* go_watch: nothing to see */
 #define GO_TRACKED 1 /* when the first argument is a descriptor we track */
@@ -61,6 +62,7 @@ struct go_back {
 	uint64_t exit;	/* behind the comparison */
 };
 extern struct go_back go_back[GO_SITES];
+extern uint64_t go_exit_back; /* the system call of runtime.exit */
 
 /* One patched witness. */
 struct go_witness {
@@ -80,6 +82,7 @@ extern uint64_t go_missed; /* calls and witnesses that found no stack or slot */
 /* The assembly's targets for jumps. */
 extern const char go_pre_registers[], go_pre_stack_0[], go_pre_stack_1[], go_pre_stack_2[],
 	go_pre_stack_3[];
+extern const char go_pre_exit[];
 extern const char go_post_0[], go_post_1[], go_post_2[], go_post_3[];
 extern const char go_witness_stubs[]; /* GO_WITNESSES of go_witness_stub_size bytes */
 extern const uint64_t go_witness_stub_size;
@@ -89,6 +92,7 @@ extern const uint64_t go_witness_stub_size;
 uint64_t go_enter(struct go_registers *f);
 void go_exit(uint64_t token, int64_t ret);
 void go_witnessed(const struct go_witness_registers *f);
+void go_ends(int status);
 
 /* call.c: fill go_watch, map stacks and slots. */
 bool go_calls_start(struct go_layout layout);

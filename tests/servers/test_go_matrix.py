@@ -5,11 +5,15 @@
 # in order and ending in a panic.  Watching must change nothing of it and see all of it.
 
 import os
+import sys
 import unittest
 
 import golang
-from harness import (Server, ServerCase, assert_healthy, assert_primary, free_port,
+from harness import (ROOT, Server, ServerCase, assert_healthy, assert_primary, free_port,
                      handshake_bytes, request_bytes, wait_for)
+
+sys.path.insert(0, os.path.join(ROOT, "tests", "shim"))
+import tracefile  # noqa: E402
 
 CONNECTIONS = 1000
 STARTS = 40
@@ -75,10 +79,15 @@ class MatrixCase:
                 client.ws_close()
             self.assertEqual(server.terminate(), 0, server.log_text())
             self.assertIn("ended in order", server.log_text())
+            self.assert_end(server, 0)
             with open(os.path.join(server.dir, "cpu"), "rb") as profile:
                 self.assertEqual(profile.read(2), b"\x1f\x8b")
             with open(os.path.join(server.dir, "trace"), "rb") as trace:
                 self.assertTrue(trace.read(8).startswith(b"go 1."))
+
+    def assert_end(self, server, status):
+        headers = [t.header for t in tracefile.load(server.trace)]
+        self.assertIn((1, status), [(h.ended, h.exit_code) for h in headers])
 
     def test_a_panic_ends_it_with_gos_own_dump_and_status(self):
         with Server([self.app, "127.0.0.1:{port}"], free_port(),
@@ -89,6 +98,7 @@ class MatrixCase:
             self.assertEqual(server.returncode, 2)
             self.assertIn("panic: a goroutine that panics", server.log_text())
             self.assertIn("main.crash.func1", server.log_text())
+            self.assert_end(server, 2)
 
 
 def cases():
