@@ -175,15 +175,12 @@ static void moved_nothing(struct call *c, struct conn *conn, enum dir dir)
 		observe_nothing(conn, c, dir, 0);
 }
 
-static CORE_HOT NOINLINE void read_exits(struct call *c)
+static NOINLINE void read_exits_otherwise(struct call *c)
 {
 	struct conn *conn = conn_at(c->conn);
-	uint32_t flags;
+	uint32_t flags = gather_flags(c);
 	uint64_t moved;
 
-	if (is_simple(c))
-		return observe_moved(conn, c, DIR_RX, (uint64_t)c->ret, false);
-	flags = gather_flags(c);
 	if (call_table[c->id].shape >= SHAPE_MSG)
 		fd_received(c);
 	if (!c->conn || (flags & (MSG_PEEK | MSG_OOB | MSG_ERRQUEUE)))
@@ -197,13 +194,17 @@ static CORE_HOT NOINLINE void read_exits(struct call *c)
 		moved_nothing(c, conn, DIR_RX);
 }
 
-static CORE_HOT NOINLINE void write_exits(struct call *c, bool hidden)
+static CORE_HOT NOINLINE void read_exits(struct call *c)
 {
-	uint64_t moved;
-
 	if (is_simple(c))
-		return observe_moved(conn_at(c->conn), c, DIR_TX, (uint64_t)c->ret, hidden);
-	moved = hidden && c->ret > 0 ? (uint64_t)c->ret : gather_moved(c);
+		return observe_moved(conn_at(c->conn), c, DIR_RX, (uint64_t)c->ret, false);
+	read_exits_otherwise(c);
+}
+
+static NOINLINE void write_exits_otherwise(struct call *c, bool hidden)
+{
+	uint64_t moved = hidden && c->ret > 0 ? (uint64_t)c->ret : gather_moved(c);
+
 	if (c->flags & FLAG_TEXT) {
 		text_write(c);
 		return;
@@ -214,6 +215,13 @@ static CORE_HOT NOINLINE void write_exits(struct call *c, bool hidden)
 		observe_moved(conn_at(c->conn), c, DIR_TX, moved, hidden);
 	else
 		moved_nothing(c, conn_at(c->conn), DIR_TX);
+}
+
+static CORE_HOT NOINLINE void write_exits(struct call *c, bool hidden)
+{
+	if (is_simple(c))
+		return observe_moved(conn_at(c->conn), c, DIR_TX, (uint64_t)c->ret, hidden);
+	write_exits_otherwise(c, hidden);
 }
 
 /* One end or both may be connections; attach() looked at the one that is written to. */

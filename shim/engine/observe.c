@@ -207,38 +207,6 @@ static __attribute__((noinline)) void skip(struct watch *w, uint64_t moved)
 	phase_skip(&w->c->machine, (enum dir)w->data.dir, moved, watch_event, w);
 }
 
-/* Is there anything to look at in this call?  Then the connection is locked. */
-static CORE_HOT __attribute__((noinline)) bool admit(struct conn *c, const struct call *call,
-						     enum dir dir, uint64_t moved, bool hidden,
-						     uint64_t stack)
-{
-	if (!conn_lock(c)) {
-		raw_moved(c, call, dir, moved, hidden, stack);
-		return false;
-	}
-	if (c->id != call->conn_key ||
-	    (c->entered[dir] != (uint32_t)call->token && is_twice(c, call, dir)))
-		goto out;
-	remember(c, call, dir);
-	count_call(c);
-	if (c->bits & CONN_EITHER_ROLE) {
-		c->machine.role = dir == DIR_RX ? ROLE_SERVER : ROLE_CLIENT;
-		c->bits &= (uint16_t)~CONN_EITHER_ROLE;
-	}
-	if (raw_waits(c))
-		return true;
-	if (!hidden && (c->bits & CONN_RECORDING ? quick_frames(c, call, dir)
-						 : quick_known(c, call, dir, moved) ||
-							   quick_plain(c, call, dir, moved)))
-		goto out;
-	if ((c->bits & (CONN_ASIDE | CONN_RECORDING)) != CONN_ASIDE)
-		return true;
-	c->machine.off[dir] += moved;
-out:
-	conn_unlock(c);
-	return false;
-}
-
 static __attribute__((noinline)) void feed_raw(struct watch *w, const struct raw *raw)
 {
 	struct phase_machine *m = &w->c->machine;
@@ -284,27 +252,65 @@ static __attribute__((noinline)) void look(struct conn *c, const struct call *ca
 	finish(&w, w.base + moved);
 }
 
-/* The answer to an attempt is recorded with its stack, and so are the bytes of a read that was told.
- * Taking it costs microseconds, in which others would find the lock taken. */
-static inline uint64_t foresee_stack(const struct conn *c, const struct call *call, enum dir dir)
+/* The connection is locked. */
+static __attribute__((noinline)) void look_around(struct conn *c, const struct call *call,
+						  enum dir dir, uint64_t moved, bool hidden,
+						  uint64_t stack)
 {
-	if (!(c->bits & CONN_ATTEMPT) ||
-	    (dir == watch_request_dir(c) && !(call->flags & OBSERVE_TOLD)))
-		return 0;
-	return stack_take(call->place, observe_time(call, dir));
-}
-
-void observe_moved(struct conn *c, const struct call *call, enum dir dir, uint64_t moved,
-		   bool hidden)
-{
-	uint64_t stack = foresee_stack(c, call, dir);
-
-	if (!admit(c, call, dir, moved, hidden, stack))
-		return;
 	if (raw_waits(c))
 		look_back(c);
 	look(c, call, dir, moved, hidden, stack);
 	conn_unlock(c);
+}
+
+/* Is there anything to look at in this call?  What nearly every message goes through: the ends are
+ * calls whose frames take the place of this one. */
+static CORE_HOT __attribute__((noinline)) void admit(struct conn *c, const struct call *call,
+						     enum dir dir, uint64_t moved, bool hidden,
+						     uint64_t stack)
+{
+	if (!conn_lock(c))
+		return raw_moved(c, call, dir, moved, hidden, stack);
+	if (c->id != call->conn_key ||
+	    (c->entered[dir] != (uint32_t)call->token && is_twice(c, call, dir)))
+		goto out;
+	remember(c, call, dir);
+	count_call(c);
+	if (c->bits & CONN_EITHER_ROLE) {
+		c->machine.role = dir == DIR_RX ? ROLE_SERVER : ROLE_CLIENT;
+		c->bits &= (uint16_t)~CONN_EITHER_ROLE;
+	}
+	if (raw_waits(c))
+		return look_around(c, call, dir, moved, hidden, stack);
+	if (!hidden && (c->bits & CONN_RECORDING ? quick_frames(c, call, dir)
+						 : quick_known(c, call, dir, moved) ||
+							   quick_plain(c, call, dir, moved)))
+		goto out;
+	if ((c->bits & (CONN_ASIDE | CONN_RECORDING)) != CONN_ASIDE)
+		return look_around(c, call, dir, moved, hidden, stack);
+	c->machine.off[dir] += moved;
+out:
+	conn_unlock(c);
+}
+
+/* The answer to an attempt is recorded with its stack, and so are the bytes of a read that was told.
+ * Taking it costs microseconds, in which others would find the lock taken. */
+static __attribute__((noinline)) void foresee_stack(struct conn *c, const struct call *call,
+						    enum dir dir, uint64_t moved, bool hidden)
+{
+	uint64_t stack = 0;
+
+	if (dir != watch_request_dir(c) || (call->flags & OBSERVE_TOLD))
+		stack = stack_take(call->place, observe_time(call, dir));
+	admit(c, call, dir, moved, hidden, stack);
+}
+
+CORE_HOT void observe_moved(struct conn *c, const struct call *call, enum dir dir, uint64_t moved,
+			    bool hidden)
+{
+	if (c->bits & CONN_ATTEMPT)
+		return foresee_stack(c, call, dir, moved, hidden);
+	admit(c, call, dir, moved, hidden, 0);
 }
 
 /* ---- calls that move nothing ---- */
