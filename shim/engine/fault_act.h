@@ -5,7 +5,16 @@
  * (1) Each function carries one fault out, writes its FAULT record and counts it; nothing of it is left to
  *     do behind the call but what it leaves in the connection's fault_conn.
  * (2) What it injects is legal by the call's contract, unless the rule says illegal=yes: no EAGAIN where the
- *     descriptor blocks, no error that the call cannot give.
+ *     descriptor blocks, no error that the call cannot give.  What is not legal is refused, with a record
+ *     that says so (FAILED).
+ * (3) The connection is not locked by the caller: some of it waits, as the call itself would.
+ * (4) The trace shows what the application's calls did; of what was different on the wire the FAULT record
+ *     tells.  The phase machine is fed so that it stays true to what both sides meant:
+ *         written and dropped     fed: the application believes that it was sent
+ *         arrived and dropped     not fed: the application never saw it
+ *         inserted, either way    not fed: nobody meant it
+ *         corrupted, either way   fed as it was meant
+ *         a frame that is split   fed as the one frame it was
  */
 #ifndef SHIM_ENGINE_FAULT_ACT_H
 #define SHIM_ENGINE_FAULT_ACT_H
@@ -49,13 +58,33 @@ struct fault_conn {
 	uint64_t limit_at[2];	/* 0: none; no byte from there on */
 	uint8_t drop_then[2], limit_then[2];
 	uint8_t ended[2]; /* errno that this direction answers from now on, 255: end of file */
-	uint8_t spare[2];
+	uint8_t again[2]; /* times in a row that an injected error comes yet, */
+	uint8_t again_error[2]; /* ... and which */
+	struct fault_hit on[2]; /* who began that: for its records */
+	/* Bytes that are nobody's, on their way: an insert, a frame, the headers of a split one. */
+	struct fault_own {
+		struct fault_hit hit;
+		uint64_t len, done; /* done < len: they come before anything else */
+		struct fault_split {
+			uint64_t len, at;    /* payload of the frame in all, and what of it moved */
+			uint64_t size;	     /* of a piece, 0: nothing is split */
+			uint8_t first, mask; /* first byte of its header; bit 7: it is masked, */
+			uint8_t key[4];	     /* ... with that */
+			uint8_t spare[2];
+		} split;
+	} own[2];
 };
 
-/* The row of a connection, void ones started anew; NULL without memory. */
+/* The row of a connection, void ones started anew; NULL without memory, and while somebody else starts it. */
 struct fault_conn *fault_conn_of(struct conn *conn);
 
-/* Write the record (and make sure that the connection has one), count the hit. value: trace_fault.value. */
+/* Write the record (and make sure that the connection has one), count it: ACTED and BEGAN are hits, ENDED
+ * adds the time waited, SHADOWED is counted as that.  conn may be NULL.
+ *   what	enum trace_fault_what, with FAULT_TELL_ILLEGAL where the call's contract does not allow it
+ *   value	trace_fault.value */
+enum {
+	FAULT_TELL_ILLEGAL = 1 << 8,
+};
 void fault_tell(const struct call *c, struct conn *conn, const struct fault_hit *h, unsigned what,
 		int64_t value);
 
