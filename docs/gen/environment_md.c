@@ -29,7 +29,9 @@ int main(void)
 	     "end in\n"
 	     "`K`, `M` or `G`; `WHICH` is `first` or `last`; a relative `PATH` starts at the "
 	     "directory\n"
-	     "the process was started in.\n\n"
+	     "the process was started in; a `SEED` is a number below 2^64; `RULES` are described "
+	     "in\n"
+	     "[faults.md](faults.md).\n\n"
 	     "| variable | type | default | meaning |\n|---|---|---|---|");
 	for (unsigned i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
 		printf("| `%s` | %s | %s%s%s | %s |\n", rows[i].name, rows[i].type,

@@ -4,6 +4,7 @@
  */
 #include "shim/engine/clock.h"
 #include "shim/engine/conn.h"
+#include "shim/engine/control.h"
 #include "shim/engine/fault.h"
 #include "shim/engine/fd.h"
 #include "shim/engine/gather.h"
@@ -59,7 +60,7 @@ static CORE_HOT NOINLINE bool read_enters(struct call *c)
 	c->token = ++conn->entered[DIR_RX];
 	if ((conn->bits & CONN_ATTEMPT) && observe_read_begins(conn, c))
 		c->flags |= OBSERVE_TOLD;
-	return !engine_faults || fault_read(c, conn);
+	return !control_acts() || fault_read(c, conn);
 }
 
 static CORE_HOT NOINLINE bool write_enters(struct call *c)
@@ -74,7 +75,7 @@ static CORE_HOT NOINLINE bool write_enters(struct call *c)
 			c->t_enter = clock_ticks();
 			c->flags |= OBSERVE_TICKS;
 		}
-		return !engine_faults || fault_write(c, conn);
+		return !control_acts() || fault_write(c, conn);
 	}
 	if (engine_tracks((int)c->arg[0]))
 		c->flags |= FLAG_TEXT;
@@ -88,7 +89,7 @@ static NOINLINE bool splice_enters(struct call *c)
 	if (to)
 		c->token = ++to->entered[DIR_TX];
 	c->t_enter = clock_now();
-	return !engine_faults || fault_splice(c, to, conn_of((int)c->arg[0]));
+	return !control_acts() || fault_splice(c, to, conn_of((int)c->arg[0]));
 }
 
 /* From here on a filter may forbid any call that the application does not make itself. */
@@ -117,7 +118,7 @@ static inline __attribute__((always_inline)) bool other_enters(struct call *c, e
 	case OP_SPLICE:
 		return splice_enters(c);
 	case OP_CLOSE:
-		if (engine_faults && !fault_close(c))
+		if (control_acts() && !fault_close(c))
 			return false;
 		fd_close(c);
 		return true;
@@ -128,7 +129,7 @@ static inline __attribute__((always_inline)) bool other_enters(struct call *c, e
 		seccomp_enters(c);
 		return true;
 	default:
-		return !engine_faults || fault_other(c, op);
+		return !control_acts() || fault_other(c, op);
 	}
 }
 
@@ -317,6 +318,7 @@ static NOINLINE void descriptor_exits(struct call *c)
 		break;
 	case OP_MLOCK:
 		reserve_locked((int)c->arg[0]);
+		control_unlock();
 		break;
 	case OP_PRIVILEGE:
 		recorder_process(TRACE_SETUID, sys_1(SYS_geteuid, 0), NULL);

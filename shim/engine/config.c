@@ -14,6 +14,8 @@ enum config_type {
 	SIZE,
 	WHICH,
 	PATH,
+	SEED,
+	RULES,
 };
 
 enum config_id {
@@ -95,6 +97,21 @@ static bool parse_size(const char *v, uint64_t *ret)
 	return !*at && n < UINT64_C(1) << 46 >> shift;
 }
 
+static bool parse_seed(const char *v, uint64_t *ret)
+{
+	const char *at = v;
+
+	*ret = 0;
+	for (; *at >= '0' && *at <= '9'; at++) {
+		uint64_t digit = (uint64_t)(*at - '0');
+
+		if (*ret > (UINT64_MAX - digit) / 10)
+			return false;
+		*ret = *ret * 10 + digit;
+	}
+	return at != v && !*at;
+}
+
 /* The folder the trace files go to, made absolute now: the process may change its directory. */
 static void find_place(const char *asked)
 {
@@ -145,7 +162,7 @@ static void find_launch(const char *asked)
 /* What the rows say so far. */
 struct values {
 	uint64_t number[CONFIG_COUNT];
-	const char *place, *launch;
+	const char *text[CONFIG_COUNT];
 };
 
 static const char *parse(struct values *v, enum config_id id, const char *text)
@@ -168,11 +185,15 @@ static const char *parse(struct values *v, enum config_id id, const char *text)
 					   " is neither first nor last; not watching");
 		v->number[id] = text[0] == 'f';
 		break;
+	case SEED:
+		if (!parse_seed(text, &v->number[id]))
+			return problem_say(
+				row->name, text,
+				" is no number from 0 to 18446744073709551615; not watching");
+		break;
 	case PATH:
-		if (id == CONFIG_TRACE)
-			v->place = text;
-		if (id == CONFIG_LAUNCH)
-			v->launch = text;
+	case RULES:
+		v->text[id] = text;
 		break;
 	}
 	return NULL;
@@ -265,10 +286,14 @@ const char *config_read(struct config *c, char *const *environ)
 		.max_body = limit_32(v.number[CONFIG_BODY]),
 		.max_payload = limit_32(v.number[CONFIG_PAYLOAD]),
 		.max_trace = v.number[CONFIG_MAX_TRACE],
+		.rules = v.text[CONFIG_RULES],
+		.rules_file = v.text[CONFIG_RULES_FILE],
+		.control = v.text[CONFIG_CONTROL],
+		.seed = v.number[CONFIG_SEED],
 	};
 	if (!c->enabled)
 		return NULL;
-	find_place(v.place);
-	find_launch(v.launch);
+	find_place(v.text[CONFIG_TRACE]);
+	find_launch(v.text[CONFIG_LAUNCH]);
 	return wrong ? wrong : check_max_trace(c->max_trace);
 }

@@ -21,6 +21,9 @@ struct config {
 	uint32_t max_body;
 	uint32_t max_payload;
 	uint64_t max_trace;
+	/* Of the environment: gone when the program overwrites it. */
+	const char *rules, *rules_file, *control;
+	uint64_t seed;
 };
 
 /* Absolute path of the folder the trace files go to; "" when it cannot be told. */

@@ -7,11 +7,6 @@
 uint32_t engine_faults ENGINE_HOT;
 uint32_t engine_gates ENGINE_HOT;
 
-const char *fault_start(char *const *variables)
-{
-	return NULL;
-}
-
 bool fault_read(struct call *c, struct conn *conn)
 {
 	return true;

@@ -2,7 +2,7 @@
  *
  * fault: where rules meet calls.
  *
- * (1) Without rules this costs one load per call on a tracked descriptor (engine_faults), and nothing
+ * (1) Without rules this costs two loads per call on a tracked descriptor (control_acts), and nothing
  *     elsewhere.
  * (2) The kernel stays the source of truth: no byte is read that the application does not get at once,
  *     except what a rule says to throw away.
@@ -18,10 +18,6 @@
 
 #include "shim/engine/conn.h"
 #include "shim/engine/engine.h"
-
-/* Map the control page that the configuration names, or make one for the rules it gives.  NULL, or why
- * the rules cannot be in force (then the library stays inactive). */
-const char *fault_start(char *const *variables);
 
 /* Entry of a read, a write or sendfile, a splice.  conn is tracked; false: answered, c->ret is set. */
 bool fault_read(struct call *c, struct conn *conn);

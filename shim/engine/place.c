@@ -114,14 +114,14 @@ static void copy_link(const char *path, char *to, size_t room)
 	to[n > 0 ? n : 0] = '\0';
 }
 
-/* NAME.trace/PID-STARTTIME-LOADTIME.trace */
-static bool build_path(uint32_t pid, uint64_t start)
+/* NAME.trace/PID-STARTTIME-LOADTIME and the suffix. */
+static bool build_path(char *to, size_t room, uint32_t pid, uint64_t start, const char *suffix)
 {
 	struct line l;
 
 	if (!config_place[0])
 		return false;
-	line_init(&l, place_path, sizeof(place_path));
+	line_init(&l, to, room);
 	line_add(&l, config_place);
 	line_add(&l, "/");
 	line_add_number(&l, pid);
@@ -129,18 +129,33 @@ static bool build_path(uint32_t pid, uint64_t start)
 	line_add_number(&l, start);
 	line_add(&l, "-");
 	line_add_number(&l, engine.t_load);
-	line_add(&l, TRACE_SUFFIX);
+	line_add(&l, suffix);
 	return !l.cut;
 }
 
 /* A file longer than the process may write would be answered with SIGXFSZ. */
-static uint64_t allowed_size(void)
+static uint64_t file_limit(void)
 {
 	struct rlimit r = {RLIM_INFINITY, RLIM_INFINITY};
-	uint64_t max = engine.config.max_trace;
 
 	(void)sys_4(SYS_prlimit64, 0, RLIMIT_FSIZE, 0, (long)&r);
-	return trace_file_size(r.rlim_cur < max ? r.rlim_cur : max);
+	return r.rlim_cur;
+}
+
+static uint64_t allowed_size(void)
+{
+	uint64_t limit = file_limit(), max = engine.config.max_trace;
+
+	return trace_file_size(limit < max ? limit : max);
+}
+
+int place_open(char *to, size_t room, const char *suffix, uint64_t size)
+{
+	if (size > file_limit() ||
+	    !build_path(to, room, engine.pid, stat_number(STAT_START), suffix))
+		return -1;
+	(void)sys_mkdir(config_place, 0700);
+	return sys_open(to, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
 }
 
 static const char call_names[] =
@@ -207,7 +222,7 @@ struct trace_header *place_create(void *at, const char **ret_path)
 	int fd;
 
 	*ret_path = place_path;
-	if (!build_path(pid, start))
+	if (!build_path(place_path, sizeof(place_path), pid, start, TRACE_SUFFIX))
 		return NULL;
 	(void)sys_mkdir(config_place, 0700);
 	fd = sys_open(place_path, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);

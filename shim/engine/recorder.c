@@ -6,6 +6,7 @@
  */
 #include "shim/engine/recorder.h"
 #include "shim/engine/clock.h"
+#include "shim/engine/control.h"
 #include "shim/engine/line.h"
 #include "shim/engine/memo.h"
 #include "shim/engine/peek.h"
@@ -451,10 +452,12 @@ bool recorder_open(void)
 	if (!recorder_header) {
 		rec.tries++;
 		h = create(NULL);
-		if (h)
+		if (h) {
 			make_ready(h);
-		else if (rec.tries == TRIES)
+			control_open();
+		} else if (rec.tries == TRIES) {
 			engine_stop(TRACE_REASON_PLACE);
+		}
 	}
 	__atomic_store_n(&rec.creating, 0, __ATOMIC_RELEASE);
 	return recorder_header != NULL;

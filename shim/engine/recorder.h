@@ -85,4 +85,10 @@ bool recorder_is_off(void);
  * or NULL.  ret_path, for opening it again, is set in any case. */
 struct trace_header *place_create(void *at, const char **ret_path);
 
+/* ---- for control.c ---- */
+
+/* Create another file beside it, of the same name but for the suffix; to: its path.  Returns a descriptor,
+ * negative when it cannot be made, or when a file must not have that size. */
+int place_open(char *to, size_t room, const char *suffix, uint64_t size);
+
 #endif

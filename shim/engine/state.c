@@ -5,6 +5,7 @@
 #include "shim/engine/state.h"
 #include "shim/engine/clock.h"
 #include "shim/engine/conn.h"
+#include "shim/engine/control.h"
 #include "shim/engine/fd.h"
 #include "shim/engine/filter.h"
 #include "shim/engine/heads.h"
@@ -129,6 +130,12 @@ bool engine_start(char *const *variables, uint32_t door, const char **ret_proble
 	mark_process();
 	clock_start(door == TRACE_DOOR_LIBC);
 	engine.t_load = clock_now();
+	*ret_problem = control_start(&engine.config);
+	if (*ret_problem) {
+		if (engine.config.quiet)
+			*ret_problem = NULL;
+		return false;
+	}
 	engine_fds = (uint32_t *)fds.base;
 	engine_fds[1] = engine_fds[2] = CONN_TEXT;
 	engine.active = true;

@@ -8,12 +8,14 @@
  *     in its order; a variable of ours that is there, whatever its value, is left alone.
  * (3) Our entry in LD_PRELOAD is added in front, or behind a sanitizer's runtime, which insists on
  *     being first; an entry of ours that is there already stays where it is.
- * (4) SHAKEDOWN_TRACE and our entry in LD_PRELOAD are made absolute in the process's own environment
- *     too: it may change its folder and hand them on.  Nothing else in there is touched.
+ * (4) SHAKEDOWN_TRACE, SHAKEDOWN_RULES_FILE and our entry in LD_PRELOAD are made absolute in the
+ *     process's own environment too: it may change its folder and hand them on.  Nothing else in there
+ *     is touched.
  * (5) An environment the kernel could not read either is left to the kernel.
  * (6) When we were not loaded by LD_PRELOAD (/etc/ld.so.preload, a link), it is none of our business.
  */
 #include "shim/engine/config.h"
+#include "shim/engine/control.h"
 #include "shim/engine/line.h"
 #include "shim/engine/peek.h"
 #include "shim/engine/state.h"
@@ -26,10 +28,12 @@
 #define PRELOAD "LD_PRELOAD="
 #define OURS	"SHAKEDOWN"
 #define TRACE	"SHAKEDOWN_TRACE="
+#define RULES	"SHAKEDOWN_RULES_FILE="
+#define CONTROL "SHAKEDOWN_CONTROL="
 
 enum {
 	ENVIRON_VARS = 64,
-	ENVIRON_BYTES = 16384,
+	ENVIRON_BYTES = 65536,
 };
 
 static struct {
@@ -229,6 +233,29 @@ static char *write_preload(char *to, const char *value)
 
 /* ---- life ---- */
 
+/* A variable of ours, so that it means the same from any folder; NULL when there is no room. */
+static const char *lasting_variable(const char *entry)
+{
+	static char path[CONFIG_PATH_MAX];
+	long n;
+
+	if (starts_with(entry, TRACE) && config_place[0])
+		return keep(TRACE, config_place, line_length(config_place));
+	if (starts_with(entry, RULES) && entry[sizeof(RULES) - 1] &&
+	    entry[sizeof(RULES) - 1] != '/') {
+		struct line l;
+
+		line_init(&l, path, sizeof(path));
+		n = sys_2(SYS_getcwd, (long)path, sizeof(path));
+		l.n = n > 0 && path[0] == '/' ? (size_t)n - 1 : 0;
+		line_add(&l, l.n > 1 ? "/" : "");
+		line_add(&l, entry + sizeof(RULES) - 1);
+		if (!l.cut)
+			return keep(RULES, path, l.n);
+	}
+	return keep("", entry, line_length(entry));
+}
+
 void libc_environ_start(char **environ, const char *self)
 {
 	for (; environ && *environ; environ++) {
@@ -237,16 +264,17 @@ void libc_environ_start(char **environ, const char *self)
 		if (!is_ours(*environ) || kept.vars == ENVIRON_VARS)
 			continue;
 
-		const char *copy;
+		const char *copy = lasting_variable(*environ);
 
-		if (starts_with(*environ, TRACE) && config_place[0]) {
-			/* Also for children that get the environment as it is. */
-			copy = keep(TRACE, config_place, line_length(config_place));
-			if (copy)
-				*environ = (char *)copy;
-		} else {
-			copy = keep("", *environ, line_length(*environ));
-		}
+		if (!copy)
+			continue;
+		if (!line_equal(copy, *environ)) /* also for children that get it as it is */
+			*environ = (char *)copy;
+		kept.var[kept.vars++] = copy;
+	}
+	if (control_path[0] && kept.vars < ENVIRON_VARS) {
+		const char *copy = keep(CONTROL, control_path, line_length(control_path));
+
 		if (copy)
 			kept.var[kept.vars++] = copy;
 	}

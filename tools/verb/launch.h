@@ -74,6 +74,9 @@ bool launch_environ_check(char *const *env);
  * what the user wrote it behind. */
 bool launch_max_trace_check(const char *name, uint64_t max);
 
+/* A seed as it is written.  False: it is none. */
+bool launch_seed(const char *v, uint64_t *ret);
+
 /* Take the variables out of the environment that are not for the library. */
 void launch_environ_strip(void);
 

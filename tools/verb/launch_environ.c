@@ -5,6 +5,7 @@
  */
 #include "tools/verb/launch.h"
 
+#include <errno.h>
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
@@ -19,6 +20,7 @@ enum type {
 	SIZE,
 	WHICH,
 	PATH,
+	SEED,
 };
 
 enum reader {
@@ -57,6 +59,15 @@ static bool read_size(const char *v, uint64_t *ret)
 	return true;
 }
 
+bool launch_seed(const char *v, uint64_t *ret)
+{
+	char *end;
+
+	errno = 0;
+	*ret = strtoull(v, &end, 10);
+	return !errno && *v >= '0' && *v <= '9' && !*end;
+}
+
 bool launch_max_trace_check(const char *name, uint64_t max)
 {
 	if (trace_file_size(max))
@@ -78,6 +89,8 @@ static const char *wrong_value(enum type type, const char *v)
 					   : "is no size: write bytes or a number with K, M or G";
 	case WHICH:
 		return options_choice("first|last", v) ? NULL : "is neither first nor last";
+	case SEED:
+		return launch_seed(v, &size) ? NULL : "is no number from 0 to 18446744073709551615";
 	case PATH:
 		break;
 	}
