@@ -24,6 +24,8 @@ ENGINE_HOT uint64_t control_idle;
 ENGINE_HOT struct control_header *control_page;
 char control_path[CONFIG_PATH_MAX + 80];
 
+static bool opened; /* what lies behind the header can be touched */
+
 /* The state that was checked last.  state is 0 while the others change, and no state comes twice. */
 static struct {
 	uint64_t state;
@@ -45,6 +47,15 @@ static uint64_t check_rules(const struct control_rules *rules, uint64_t on)
 	return good;
 }
 
+/* Until there are rules only the header is open: where the application locks its memory, the kernel would
+ * fill all of it. */
+static bool open_all(struct control_header *h)
+{
+	if (!opened && sys_mprotect(h, CONTROL_SIZE, PROT_READ | PROT_WRITE) >= 0)
+		opened = true;
+	return opened;
+}
+
 /* Somebody switched.  False: somebody else is about to see what to. */
 static __attribute__((noinline)) bool look_anew(struct control_header *h, uint64_t state)
 {
@@ -55,7 +66,7 @@ static __attribute__((noinline)) bool look_anew(struct control_header *h, uint64
 		return false;
 	__atomic_store_n(&seen.state, 0, __ATOMIC_RELAXED);
 	__atomic_thread_fence(__ATOMIC_RELEASE);
-	s = control_state(h);
+	s = state && open_all(h) ? control_state(h) : NULL;
 	if (s && (uint64_t)((uintptr_t)s - (uintptr_t)h) != state)
 		s = NULL; /* already the next one, which the next call will see */
 	__atomic_store_n(&seen.rules, control_rules(h, s), __ATOMIC_RELAXED);
@@ -128,7 +139,7 @@ static struct control_header *map(int fd)
 		return NULL;
 	if (reserve_locks_all())
 		(void)sys_munlock(p, CONTROL_SIZE);
-	if (sys_mprotect(p, CONTROL_SIZE, PROT_READ | PROT_WRITE) < 0) {
+	if (sys_mprotect(p, CONTROL_HEADER_SIZE, PROT_READ | PROT_WRITE) < 0) {
 		(void)sys_munmap(p, CONTROL_SIZE);
 		return NULL;
 	}
@@ -166,8 +177,8 @@ static struct control_header *join(const char *path)
  * middle: statistics come first, and blocks behind them. */
 static bool populate(struct control_header *h, int fd, uint64_t size)
 {
-	return sys_madvise(h, size, MADV_POPULATE_WRITE) >= 0 || fd < 0 ||
-	       sys_fallocate(fd, 0, size) >= 0;
+	return (size <= CONTROL_HEADER_SIZE || open_all(h)) &&
+	       (sys_madvise(h, size, MADV_POPULATE_WRITE) >= 0 || sys_fallocate(fd, 0, size) >= 0);
 }
 
 /* A page of our own, in a file beside the trace; size: bytes of it that will be stored to.  NULL: it
@@ -342,7 +353,7 @@ static const char *enforce(const struct config *c, struct bench *b)
 	h = make_file(size);
 	if (!h) { /* nowhere to put it: then nobody can change the rules, but they act */
 		h = map(-1);
-		if (!h)
+		if (!h || !open_all(h))
 			return "shakedown: no memory for the rules; not watching";
 		control_init(h, c->seed);
 	}

@@ -263,7 +263,7 @@ class Trouble(EngineCase):
         self.start(ONE + UPGRADE)
         self.upgrade()
         self.end()
-        self.assertEqual(sorted(os.path.islink(os.path.join(self.trace, n)) for n in os.listdir(self.trace) if n.endswith('.trace')),
+        self.assertEqual(sorted(os.path.islink(os.path.join(self.trace, n)) for n in os.listdir(self.trace) if not n.endswith('.control')),
                          [False, True])
 
     def test_wrong_settings_cost_one_line_and_nothing_else(self):

@@ -11,6 +11,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/futex.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -96,6 +97,7 @@ tries[] = {
 	TRY(geteuid),
 	TRY(clock_gettime, -1),
 	TRY(sched_yield),
+	TRY(futex, 0, FUTEX_WAKE),
 };
 
 long launch_status(const char *name)
