@@ -7,6 +7,7 @@
 #include "shim/engine/control.h"
 #include "shim/engine/fault.h"
 #include "shim/engine/fd.h"
+#include "shim/engine/gate.h"
 #include "shim/engine/gather.h"
 #include "shim/engine/observe.h"
 #include "shim/engine/recorder.h"
@@ -109,6 +110,30 @@ static NOINLINE void seccomp_enters(struct call *c)
 	engine.quiet = true;
 }
 
+/* What is held back of the connections whose descriptors these are. */
+static NOINLINE void gate_closes(const struct call *c, enum call_op op)
+{
+	uint64_t first = c->arg[op == OP_DUP2], last = op == OP_CLOSE_RANGE ? c->arg[1] : first;
+
+	if (op == OP_DUP2 ? c->arg[0] == first : op == OP_CLOSE_RANGE && c->arg[2] & 4)
+		return; /* nothing is closed: CLOSE_RANGE_CLOEXEC */
+	if (last >= engine_fd_limit)
+		last = engine_fd_limit - UINT64_C(1);
+	for (uint64_t fd = first; fd <= last; fd++) {
+		struct conn *conn = conn_of((int)fd);
+
+		if (conn)
+			gate_closing(conn, (int)fd);
+	}
+}
+
+static NOINLINE bool poll_enters(struct call *c)
+{
+	struct conn *conn = conn_of((int)c->arg[2]);
+
+	return !conn || gate_epoll_ctl(c, conn);
+}
+
 /* The rest of engine_enter, and of engine_exit below: apart from what every message goes through. */
 static inline __attribute__((always_inline)) bool other_enters(struct call *c, enum call_op op)
 {
@@ -120,11 +145,28 @@ static inline __attribute__((always_inline)) bool other_enters(struct call *c, e
 	case OP_CLOSE:
 		if (control_acts() && !fault_close(c))
 			return false;
+		if (engine_faults || engine_gates)
+			gate_closes(c, op);
 		fd_close(c);
 		return true;
 	case OP_CLOSE_RANGE:
+		if (engine_faults || engine_gates)
+			gate_closes(c, op);
 		fd_close_range(c);
 		return true;
+	case OP_DUP2:
+		if (engine_faults || engine_gates)
+			gate_closes(c, op);
+		return !engine_faults || fault_other(c, op);
+	case OP_POLL:
+		return !engine_faults || (fault_other(c, op) && poll_enters(c));
+	case OP_WAIT:
+		if (engine_faults && !fault_other(c, op))
+			return false;
+		return !engine_gates || gate_wait_call(c);
+	case OP_PRIVILEGE:
+		gate_privileges();
+		return !engine_faults || fault_other(c, op);
 	case OP_SECCOMP:
 		seccomp_enters(c);
 		return true;
@@ -260,9 +302,11 @@ static void fcntl_exits(struct call *c)
 /* Goroutines that read are in Go's own set since the accept; this is somebody's set of his own. */
 static NOINLINE void poll_exits(struct call *c)
 {
-	struct conn *conn = (int)c->arg[1] == EPOLL_CTL_DEL ? NULL : attach(c, (int)c->arg[2]);
+	struct conn *conn = attach(c, (int)c->arg[2]);
 
-	if (conn)
+	if (conn && engine_faults)
+		gate_epoll_ctl_done(c, conn);
+	if (conn && (int)c->arg[1] != EPOLL_CTL_DEL)
 		observe_waits(conn, c);
 }
 

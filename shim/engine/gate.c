@@ -1,63 +1,365 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
- * gate: see gate.h.
+ * gate: see gate.h: which directions are held back, and until when.
  */
-#include "shim/engine/gate.h"
+#include "shim/engine/clock.h"
+#include "shim/engine/gate_internal.h"
+#include "shim/engine/reserve.h"
+#include "shim/engine/state.h"
+#include "shim/engine/sys.h"
 
-enum gate_way gate_wait(struct call *c, struct conn *conn, enum dir dir, uint64_t until,
-			uint32_t rule)
+#include <errno.h>
+#include <poll.h>
+#include <sched.h>
+
+enum {
+	SPINS = 64, /* looks at the lock before the processor is given to others */
+	YIELDS = 4096,
+	HEAL_FIRST =
+		8,     /* calls in a row after which /proc is asked; then twice as many each time */
+	SPLICE_TO = 2, /* argument of splice */
+};
+
+static struct reserve pool;
+static struct gate_row *rows;
+static uint32_t holder; /* thread that is in here, 0: nobody */
+
+bool gate_enter(uint32_t me)
 {
-	return GATE_PASS;
+	for (unsigned i = 0; i < SPINS + YIELDS; i++) {
+		uint32_t nobody = 0;
+
+		if (__atomic_compare_exchange_n(&holder, &nobody, me, false, __ATOMIC_ACQUIRE,
+						__ATOMIC_RELAXED))
+			return true;
+		if (nobody == me)
+			return false;
+		if (i < SPINS)
+			sys_pause();
+		else
+			(void)sys_1(SYS_sched_yield, 0);
+	}
+	return false;
+}
+
+void gate_leave(void)
+{
+	__atomic_store_n(&holder, 0, __ATOMIC_RELEASE);
+}
+
+void *gate_map(size_t n)
+{
+	void *p = sys_mmap(NULL, n, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1);
+
+	if (sys_mmap_failed(p))
+		return NULL;
+	if (reserve_locks_all())
+		(void)sys_munlock(p, n);
+	return p;
+}
+
+/* ---- rows ---- */
+
+struct gate_row *gate_row_find(const struct conn *conn)
+{
+	uint32_t row = conn_row(conn);
+
+	if (!rows || (row + 1) * sizeof(*rows) > __atomic_load_n(&pool.open, __ATOMIC_ACQUIRE))
+		return NULL;
+	return rows[row].id == conn->id ? &rows[row] : NULL;
+}
+
+static void forget_due(struct gate_row *row, enum dir dir)
+{
+	if (row->due[dir])
+		gate_due_remove(gate_due_of(row->due[dir] - 1));
+	row->due[dir] = 0;
+}
+
+struct gate_row *gate_row_of(const struct conn *conn)
+{
+	uint32_t n = conn_row(conn);
+	struct gate_row *row;
+
+	if (!rows) {
+		if (!reserve_start(&pool, sizeof(*rows) * TRACE_CONNECTIONS))
+			return NULL;
+		rows = (struct gate_row *)pool.base;
+	}
+	if (!reserve_open(&pool, (n + 1) * sizeof(*rows)))
+		return NULL;
+	row = &rows[n];
+	if (row->id == conn->id)
+		return row;
+	forget_due(row, DIR_RX);
+	forget_due(row, DIR_TX);
+	gate_registrations_drop(row, -1);
+	*row = (struct gate_row){.id = conn->id};
+	return row;
+}
+
+unsigned gate_held(const struct gate_row *row)
+{
+	return (row->due[DIR_RX] ? 1u << DIR_RX : 0) | (row->due[DIR_TX] ? 1u << DIR_TX : 0);
+}
+
+void gate_open(struct conn *conn, struct gate_row *row, enum dir dir)
+{
+	if (!row->due[dir])
+		return;
+	forget_due(row, dir);
+	row->again[dir] = 0;
+	row->turn++;
+	gate_registrations_apply(conn, row, true);
+}
+
+bool gate_shut(struct conn *conn, struct gate_row *row, enum dir dir, uint64_t at, uint32_t rule)
+{
+	struct gate_due *d;
+
+	if (row->due[dir]) {
+		d = gate_due_of(row->due[dir] - 1);
+		if (at <= d->at)
+			return true;
+		gate_due_move(d, at);
+	} else {
+		d = gate_due_add(at);
+		if (!d)
+			return false;
+		row->due[dir] = 1 + gate_due_number(d);
+		row->turn++;
+	}
+	d->row = conn_row(conn);
+	d->id = conn->id;
+	d->dir = (uint8_t)dir;
+	d->rule = rule;
+	return true;
 }
 
 bool gate_holds(const struct conn *conn, enum dir dir)
 {
+	const struct gate_row *row = engine_gates ? gate_row_find(conn) : NULL;
+	uint32_t due = row ? __atomic_load_n(&row->due[dir], __ATOMIC_RELAXED) : 0;
+
+	return due && clock_now() < gate_due_of(due - 1)->at;
+}
+
+/* ---- one call ---- */
+
+static int descriptor_of(const struct call *c, enum dir dir)
+{
+	bool to = call_table[c->id].op == OP_SPLICE && dir == DIR_TX;
+
+	return (int)c->arg[to ? SPLICE_TO : 0];
+}
+
+/* Its end is reported whatever is asked for, again and again. */
+static bool is_gone(int fd)
+{
+	struct pollfd p = {.fd = fd};
+	struct timespec now = {0};
+
+	return sys_call(SYS_ppoll, (long)&p, 1, (long)&now, 0, 8, 0) != 0;
+}
+
+/* The lock is held.  Does the gate stand, for a call that would meet it? */
+static bool stands(struct conn *conn, struct gate_row *row, enum dir dir, int fd)
+{
+	if (!row->due[dir])
+		return false;
+	if (clock_now() < gate_due_of(row->due[dir] - 1)->at && !is_gone(fd))
+		return true;
+	gate_open(conn, row, dir);
 	return false;
 }
 
-void gate_lift(struct conn *conn, enum dir dir)
+/* Nobody who does not block must be told of what he does not get. */
+static void cover(struct conn *conn, struct gate_row *row, enum dir dir)
 {
+	uint16_t n = row->again[dir] < UINT16_MAX ? ++row->again[dir] : 0;
+
+	gate_registrations_seek(conn, row, n >= HEAL_FIRST && !(n & (n - 1)));
+	gate_registrations_apply(conn, row, false);
 }
 
-void gate_state_changed(uint64_t rules_on)
+enum gate_way gate_wait(struct call *c, struct conn *conn, enum dir dir, uint64_t until,
+			uint32_t rule)
 {
-}
+	int fd = descriptor_of(c, dir);
+	bool blocks = gate_blocks(c, fd);
+	struct gate_row *row;
+	bool held;
 
-void gate_expire(uint64_t now)
-{
+	if (!gate_enter(clock_thread_at(c->place)))
+		return GATE_PASS;
+	row = gate_row_of(conn);
+	held = row && gate_shut(conn, row, dir, until, rule) && stands(conn, row, dir, fd);
+	if (held && !blocks)
+		cover(conn, row, dir);
+	gate_leave();
+	if (!held)
+		return GATE_PASS;
+	gate_thread_want(until);
+	if (blocks)
+		return gate_block(c, conn, dir, fd);
+	c->ret = -EAGAIN;
+	return GATE_ANSWERED;
 }
 
 void gate_rearm(struct conn *conn, enum dir dir)
 {
+	struct gate_row *row;
+
+	if (!gate_enter(clock_thread()))
+		return;
+	row = gate_row_of(conn);
+	if (row) {
+		row->again[dir] = 0;
+		gate_registrations_seek(conn, row, false);
+		gate_registrations_apply(conn, row, true);
+	}
+	gate_leave();
+}
+
+void gate_lift(struct conn *conn, enum dir dir)
+{
+	struct gate_row *row;
+
+	if (!engine_gates || !gate_enter(clock_thread()))
+		return;
+	row = gate_row_find(conn);
+	if (row)
+		gate_open(conn, row, dir);
+	gate_leave();
+}
+
+/* ---- all of them ---- */
+
+/* A direction's time is over, or its connection is. */
+static void open_due(struct gate_due *d)
+{
+	struct conn *conn = conn_at(d->row);
+	struct gate_row *row = &rows[d->row];
+
+	if (conn->id == d->id && row->id == d->id)
+		gate_open(conn, row, (enum dir)d->dir);
+	else if (row->id == d->id)
+		forget_due(row, (enum dir)d->dir);
+	else
+		gate_due_remove(d);
+}
+
+/* One way through the heap; those that take the place of others may be passed over. */
+static bool open_those_outside(uint64_t rules)
+{
+	bool some = false;
+
+	for (uint32_t at = 0; at < gate_due_count();) {
+		struct gate_due *d = gate_due_at(at);
+
+		if (d->task || (d->rule < 64 && rules >> d->rule & 1)) {
+			at++;
+		} else {
+			open_due(d);
+			some = true;
+		}
+	}
+	return some;
+}
+
+void gate_state_changed(uint64_t rules_on)
+{
+	if (!engine_gates || !gate_enter(clock_thread()))
+		return;
+	while (open_those_outside(rules_on))
+		;
+	gate_leave();
+}
+
+/* Take out the first task that is due, letting directions go before it. */
+static bool next_task(uint64_t now, struct gate_due *ret)
+{
+	struct gate_due *d;
+
+	for (;;) {
+		d = gate_due_first();
+		if (!d || d->at > now)
+			return false;
+		if (d->task)
+			break;
+		open_due(d);
+	}
+	*ret = *d;
+	gate_due_remove(d);
+	return true;
+}
+
+void gate_expire(uint64_t now)
+{
+	struct gate_due due;
+	bool more = true;
+
+	while (more && gate_due_next() <= now) {
+		if (!gate_enter(clock_thread()))
+			return;
+		more = next_task(now, &due);
+		gate_leave();
+		if (more)
+			due.task(conn_at(due.row), due.id, due.what);
+	}
 }
 
 bool gate_later(struct conn *conn, uint64_t at, gate_task *task, uint64_t what)
 {
-	return false;
+	struct gate_due *d;
+
+	if (!gate_enter(clock_thread()))
+		return false;
+	d = gate_due_add(at);
+	if (d) {
+		d->task = task;
+		d->what = what;
+		d->row = conn_row(conn);
+		d->id = conn->id;
+	}
+	gate_leave();
+	if (d)
+		gate_thread_want(at);
+	return d;
 }
 
-bool gate_epoll_ctl(struct call *c, struct conn *conn)
-{
-	return true;
-}
-
-void gate_epoll_ctl_done(const struct call *c, struct conn *conn)
-{
-}
-
-bool gate_wait_call(struct call *c)
-{
-	return true;
-}
+/* ---- the ends of things ---- */
 
 void gate_closing(struct conn *conn, int fd)
 {
+	struct gate_row *row;
+
+	if (!rows || !gate_enter(clock_thread()))
+		return;
+	row = gate_row_find(conn);
+	if (row) {
+		if (conn->refs <= 1) {
+			forget_due(row, DIR_RX);
+			forget_due(row, DIR_TX);
+		}
+		gate_registrations_drop(row, fd);
+	}
+	gate_leave();
 }
 
 void gate_privileges(void)
 {
+	gate_thread_stop();
 }
 
 void gate_forked(void)
 {
+	holder = 0;
+	gate_thread_forked();
+	for (uint32_t i = 0; i < gate_due_count(); i++) {
+		struct gate_row *row = &rows[gate_due_at(i)->row];
+
+		row->due[DIR_RX] = row->due[DIR_TX] = 0;
+	}
+	gate_due_clear();
 }

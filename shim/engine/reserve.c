@@ -8,7 +8,7 @@
 
 enum {
 	STEP = 256 * 1024,
-	TABLES = 4,
+	TABLES = 12,
 };
 
 static struct reserve *tables[TABLES];

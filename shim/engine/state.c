@@ -7,6 +7,7 @@
 #include "shim/engine/conn.h"
 #include "shim/engine/control.h"
 #include "shim/engine/fd.h"
+#include "shim/engine/gate.h"
 #include "shim/engine/filter.h"
 #include "shim/engine/heads.h"
 #include "shim/engine/modules.h"
@@ -165,6 +166,7 @@ void engine_forked(void)
 	engine.forks = 0;
 	*(uint32_t *)(uintptr_t)engine.alive = 1;
 	clock_forked();
+	gate_forked();
 	engine.t_load = clock_now();
 	stack_forked();
 	modules_forked();
