@@ -30,11 +30,17 @@ enum {
 /* The frame of one op must not lie below that of another. */
 #define NOINLINE __attribute__((noinline))
 
-static bool notice_fork(void)
+static inline bool is_as_before(void)
+{
+	return *engine.alive && engine.active && !engine.quiet;
+}
+
+/* Something is not: in a new child it is afterwards, unless nothing is watched any more. */
+static NOINLINE bool notice_fork(void)
 {
 	if (!*engine.alive)
 		engine_forked();
-	return engine.active;
+	return is_as_before();
 }
 
 /* Remember which connection fd means now; NULL when it means none. */
@@ -175,21 +181,31 @@ static inline __attribute__((always_inline)) bool other_enters(struct call *c, e
 	}
 }
 
-CORE_HOT bool engine_enter(struct call *c)
+static CORE_HOT NOINLINE bool enters(struct call *c)
 {
 	enum call_op op = (enum call_op)call_table[c->id].op;
 
-	c->flags = 0;
-	c->t_enter = 0;
-	c->conn = 0;
-	c->changed = 0;
-	if (!notice_fork() || engine.quiet)
-		return true;
 	if (op == OP_READ)
 		return read_enters(c);
 	if (op == OP_WRITE)
 		return write_enters(c);
 	return other_enters(c, op);
+}
+
+static NOINLINE bool enters_in_doubt(struct call *c)
+{
+	return !notice_fork() || enters(c);
+}
+
+CORE_HOT bool engine_enter(struct call *c)
+{
+	c->flags = 0;
+	c->t_enter = 0;
+	c->conn = 0;
+	c->changed = 0;
+	if (!is_as_before())
+		return enters_in_doubt(c);
+	return enters(c);
 }
 
 /* ---- after ---- */
@@ -394,23 +410,32 @@ static inline __attribute__((always_inline)) void other_exits(struct call *c, en
 	}
 }
 
-void engine_exit(struct call *c)
+static CORE_HOT NOINLINE void exits(struct call *c)
 {
 	enum call_op op = (enum call_op)call_table[c->id].op;
 
-	if (!notice_fork())
-		return;
-	if (engine.quiet) {
-		if ((c->flags & FLAG_QUIET) && c->ret < 0)
-			engine.quiet = false;
-		return;
-	}
 	if (op == OP_READ)
 		read_exits(c);
 	else if (op == OP_WRITE)
 		write_exits(c, false);
 	else
 		other_exits(c, op);
+}
+
+static NOINLINE void exits_in_doubt(struct call *c)
+{
+	if (notice_fork())
+		exits(c);
+	else if (engine.active && (c->flags & FLAG_QUIET) && c->ret < 0)
+		engine.quiet = false;
+}
+
+CORE_HOT void engine_exit(struct call *c)
+{
+	if (is_as_before())
+		exits(c);
+	else
+		exits_in_doubt(c);
 }
 
 void engine_settle(struct call *c)
