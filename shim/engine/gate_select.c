@@ -22,7 +22,7 @@ enum {
 	MICROSECONDS = 1000000,
 	SETS = 3, /* in, out, except */
 	WORD = 64,
-	WORDS = 16,	/* of sets that are on the stack: 1,024 descriptors */
+	WORDS = 2,	/* of sets that are on the stack: 128 descriptors */
 	MOST = 1 << 20, /* descriptors */
 };
 
