@@ -126,7 +126,8 @@ $(LIB): $(GUEST_OBJ) $(wildcard shim/libc/*.map)
 	$(Q)$(CC) $(GUEST) $(GUEST_LD) -Wl,-soname,libshakedown.so $(GUEST_OBJ) -o $@
 
 # The engine once more, for the seccomp door's supervisor: of its names only those a door may call.
-ENGINE_OBJ   := $(patsubst %.c,$(B)/guest/%.o,$(wildcard shim/engine/*.c))
+ENGINE_OBJ   := $(patsubst %.c,$(B)/guest/%.o,$(wildcard shim/engine/*.c)) \
+		$(patsubst %.S,$(B)/guest/%.o,$(wildcard shim/engine/*.S))
 ENGINE_NAMES := engine_start engine_enter engine_exit engine_exec engine_partial \
 		engine_subject call_table call_from_nr
 $(B)/host/engine.o: $(B)/host/engine-all.o Makefile

@@ -112,6 +112,7 @@ static NOINLINE void seccomp_enters(struct call *c)
 	recorder_process(TRACE_SECCOMP, 0, NULL);
 	recorder_cover(0, TRACE_PARTIAL, TRACE_REASON_SECCOMP);
 	c->flags |= FLAG_QUIET;
+	gate_end();
 	engine.t_quiet = clock_now();
 	engine.quiet = true;
 }
@@ -171,7 +172,7 @@ static inline __attribute__((always_inline)) bool other_enters(struct call *c, e
 			return false;
 		return !engine_gates || gate_wait_call(c);
 	case OP_PRIVILEGE:
-		gate_privileges();
+		gate_privileges(false);
 		return !engine_faults || fault_other(c, op);
 	case OP_SECCOMP:
 		seccomp_enters(c);
@@ -402,6 +403,11 @@ static inline __attribute__((always_inline)) void other_exits(struct call *c, en
 		break;
 	case OP_FORK:
 		fork_exits(c);
+		break;
+	case OP_PRIVILEGE:
+		gate_privileges(true);
+		if (c->ret >= 0)
+			descriptor_exits(c);
 		break;
 	default:
 		if (c->ret >= 0)

@@ -347,19 +347,39 @@ void gate_closing(struct conn *conn, int fd)
 	gate_leave();
 }
 
-void gate_privileges(void)
+void gate_privileges(bool over)
 {
+	if (!over)
+		gate_thread_stop();
+	else if (engine_gates)
+		gate_thread_want(0);
+}
+
+void gate_end(void)
+{
+	struct gate_due due;
+	bool more = true;
+
+	for (unsigned i = 0; more && engine_gates && i < 2 * GATE_DUES; i++) {
+		if (!gate_enter(clock_thread()))
+			break;
+		more = next_task(UINT64_MAX, &due);
+		gate_leave();
+		if (more)
+			due.task(conn_at(due.row), due.id, due.what);
+	}
 	gate_thread_stop();
 }
 
 void gate_forked(void)
 {
+	size_t n = rows ? pool.open / sizeof(*rows) : 0;
+
 	holder = 0;
 	gate_thread_forked();
-	for (uint32_t i = 0; i < gate_due_count(); i++) {
-		struct gate_row *row = &rows[gate_due_at(i)->row];
-
-		row->due[DIR_RX] = row->due[DIR_TX] = 0;
+	for (size_t i = 0; i < n; i++) {
+		if (gate_held(&rows[i]))
+			rows[i].due[DIR_RX] = rows[i].due[DIR_TX] = 0;
 	}
 	gate_due_clear();
 }

@@ -65,8 +65,12 @@ bool gate_wait_call(struct call *c);
 /* A descriptor of conn is about to be closed. */
 void gate_closing(struct conn *conn, int fd);
 
-/* set*id and kin are about to be made; fork happened, in the child. */
-void gate_privileges(void);
+/* set*id and kin are about to be made, or over. */
+void gate_privileges(bool over);
+/* No call of ours can be made from now on, or the process or image ends: let all go, and do at once what
+ * was to be done later. */
+void gate_end(void);
+/* fork happened, in the child. */
 void gate_forked(void);
 
 #endif

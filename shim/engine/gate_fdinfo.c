@@ -26,7 +26,7 @@ static bool start(void)
 	return buffer;
 }
 
-static int open_number(const char *folder, int number)
+static __attribute__((noinline)) int open_number(const char *folder, int number)
 {
 	char path[48];
 	struct line l;
@@ -52,7 +52,7 @@ static bool field(const char **at, const char *name)
 	return true;
 }
 
-static bool parse(const char *line, struct gate_registration *r)
+static __attribute__((noinline)) bool parse(const char *line, struct gate_registration *r)
 {
 	if (!field(&line, "tfd:"))
 		return false;

@@ -185,6 +185,7 @@ void engine_end(int status)
 	if (!engine.active || !h || h->ended || (!engine.quiet && engine_is_stranger()))
 		return;
 	if (!engine.quiet) {
+		gate_end();
 		if (recorder_discard())
 			return;
 		recorder_process(TRACE_EXITED, status, NULL);
@@ -217,6 +218,10 @@ void engine_partial(int fd, uint64_t reason)
 
 void engine_exec(const char *path)
 {
-	if (engine.active && !engine_is_stranger() && !recorder_discard())
+	if (!engine.active || engine_is_stranger())
+		return;
+	if (engine_gates && !engine.quiet)
+		gate_end();
+	if (!recorder_discard())
 		recorder_process(TRACE_EXECED, 0, path);
 }
