@@ -22,7 +22,6 @@ enum {
 	MICROSECONDS = 1000000,
 	SETS = 3, /* in, out, except */
 	WORD = 64,
-	WORDS = 2,	/* of sets that are on the stack: 128 descriptors */
 	MOST = 1 << 20, /* descriptors */
 };
 
@@ -137,22 +136,22 @@ static __attribute__((noinline)) bool wait(struct call *c, const struct sets *s,
 
 bool gate_select(struct call *c)
 {
-	uint64_t few[2 * SETS * WORDS], now = clock_now(), end;
-	struct sets s = {.want = few};
+	uint64_t now = clock_now(), end;
 	int n = (int)c->arg[0];
+	struct sets s;
+	size_t size;
 	bool go_on;
 
 	if (n < 0 || n > MOST ||
 	    !gate_end_time(now, c->arg[4], c->id == CALL_select ? MICROSECONDS : SECOND, &end))
 		return true;
 	s.words = ((uint64_t)n + WORD - 1) / WORD;
-	if (s.words > WORDS)
-		s.want = gate_map(2 * SETS * s.words * sizeof(uint64_t));
+	size = 2 * SETS * (s.words + 1) * sizeof(uint64_t);
+	s.want = gate_map(size);
 	if (!s.want)
 		return true;
 	s.work = s.want + SETS * s.words;
 	go_on = wait(c, &s, now, end);
-	if (s.want != few)
-		(void)sys_munmap(s.want, 2 * SETS * s.words * sizeof(uint64_t));
+	(void)sys_munmap(s.want, size);
 	return go_on;
 }
