@@ -39,27 +39,16 @@ struct fault_hit {
 	uint8_t spare[2];
 };
 
-/* What faults have done to a connection and still do; a row per row of connections. */
+/* What faults have done to a connection and still do until it ends; a row per row of connections. */
 struct fault_conn {
 	uint32_t id; /* of the connection these facts are about; another one: they are void */
-	uint32_t generation;		 /* of the rules they are about */
-	uint64_t ordinal;		 /* from 1 */
-	uint64_t matched;		 /* rules whose connection and exchange matchers hold now */
-	uint64_t known;			 /* ... that were asked, since the last head */
-	uint64_t served[2][FAULT_RULES]; /* unit + 1 of the last one, by enum dir */
-	uint32_t eligible[FAULT_RULES], hits[FAULT_RULES];
-	uint64_t seen_to[2],
-		seen_at[2]; /* bytes before seen_to were first met at seen_at: delays run from then */
-	uint64_t t_phase;   /* when the phase began */
-	uint64_t frames[2];
-	uint64_t began[2][FAULT_RULES]; /* stream offset where a slice, a limit, a rate began */
-	/* What goes on until the connection ends. */
-	uint64_t drop_until[2]; /* 0: nothing is thrown away; UINT64_MAX: for good */
-	uint64_t limit_at[2];	/* 0: none; no byte from there on */
+	uint64_t drop_until
+		[2]; /* 0: nothing is thrown away; UINT64_MAX: for good; else drop_then follows */
+	uint64_t limit_at[2]; /* 0: none; 1 + offset from which on no byte passes */
 	uint8_t drop_then[2], limit_then[2];
 	uint8_t ended[2]; /* errno that this direction answers from now on, 255: end of file */
-	uint8_t again[2]; /* times in a row that an injected error comes yet, */
-	uint8_t again_error[2]; /* ... and which */
+	uint8_t again_error[2]; /* an injected error that comes again, */
+	uint32_t again[2];	/* ... so many times in a row */
 	struct fault_hit on[2]; /* who began that: for its records */
 	/* Bytes that are nobody's, on their way: an insert, a frame, the headers of a split one. */
 	struct fault_own {
@@ -70,7 +59,8 @@ struct fault_conn {
 			uint64_t size;	     /* of a piece, 0: nothing is split */
 			uint8_t first, mask; /* first byte of its header; bit 7: it is masked, */
 			uint8_t key[4];	     /* ... with that */
-			uint8_t spare[2];
+			uint8_t skip; /* bytes of the header that the application wrote and nobody sent yet */
+			uint8_t spare;
 		} split;
 	} own[2];
 };
@@ -84,6 +74,7 @@ struct fault_conn *fault_conn_of(struct conn *conn);
  *   value	trace_fault.value */
 enum {
 	FAULT_TELL_ILLEGAL = 1 << 8,
+	FAULT_TELL_SAME = 1 << 9, /* of a hit that was counted: its record only */
 };
 void fault_tell(const struct call *c, struct conn *conn, const struct fault_hit *h, unsigned what,
 		int64_t value);

@@ -31,6 +31,17 @@ int64_t fault_piece_move(const struct call *c, uint64_t skip, uint64_t n, uint32
 /* Answer c with what was moved in its place, or with -errno. */
 void fault_piece_answer(struct call *c, int64_t moved);
 
+/* The same for a read that found the end. */
+void fault_piece_answer_end(struct call *c);
+
+/* Copy bytes [skip, skip + n) of a write into to, or from `from` into the buffers of a read, whose kernel
+ * call is not made.  Returns how many, or -EFAULT. */
+int64_t fault_piece_get(const struct call *c, uint64_t skip, void *to, uint64_t n);
+int64_t fault_piece_put(const struct call *c, uint64_t skip, const void *from, uint64_t n);
+
+/* Could the kernel read the first n bytes of a write? */
+bool fault_piece_readable(const struct call *c, uint64_t n);
+
 /* Let c move no more than n bytes, n > 0.  True: make it, it is shorter now (c->changed).  False: it was
  * made and answered.  Not for a write that blocks and has more: that goes on with fault_piece_move. */
 bool fault_piece_cap(struct call *c, uint64_t n);

@@ -6,6 +6,7 @@
  * whoever meets a void one first starts it.
  */
 #include "shim/engine/clock.h"
+#include "shim/engine/control.h"
 #include "shim/engine/fault_act.h"
 #include "shim/engine/record.h"
 #include "shim/engine/reserve.h"
@@ -115,10 +116,12 @@ static __attribute__((noinline)) void write_record(const struct call *c, const s
 void fault_tell(const struct call *c, struct conn *conn, const struct fault_hit *h, unsigned what,
 		int64_t value)
 {
-	count(h, what & 0xff, value);
+	if (!(what & FAULT_TELL_SAME))
+		count(h, what & 0xff, value);
 	if (recorder_header) {
 		if (conn)
 			show_conn(conn, c);
 		write_record(c, conn, h, what, value);
 	}
+	control_event();
 }

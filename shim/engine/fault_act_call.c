@@ -1,0 +1,68 @@
+/* SPDX-License-Identifier: BSD-2-Clause
+ *
+ * fault_act_call: faults of calls that a rule names: accept, connect and all others.
+ *
+ * refuse: an accept that fails for want of something takes no connection off the queue, so that it is
+ * found again; ECONNABORTED is what a client leaves behind that went away before: it is accepted and
+ * reset.  On an empty queue there is nobody to refuse, and the kernel says so.
+ *
+ * Source: accept(2), connect(2) (AF_UNSPEC).
+ */
+#include "shim/engine/fault_act_internal.h"
+#include "shim/engine/sys.h"
+
+#include <errno.h>
+
+/* False: answered. */
+static bool abort_next(struct call *c)
+{
+	struct sockaddr none = {.sa_family = AF_UNSPEC};
+	long fd = sys_4(SYS_accept4, (long)c->arg[0], 0, 0, SOCK_CLOEXEC);
+
+	if (fd < 0) {
+		c->ret = fd;
+		return false;
+	}
+	(void)sys_3(SYS_connect, fd, (long)&none, sizeof(none));
+	(void)sys_close((int)fd);
+	c->ret = -ECONNABORTED;
+	return true;
+}
+
+static bool refuse(struct call *c, struct conn *conn, const struct fault_hit *h)
+{
+	int err = (int)h->act->param[FAULT_REFUSE_errno];
+	bool legal = err == EMFILE || err == ENFILE || err == ENOBUFS || err == ENOMEM;
+
+	if (err == ECONNABORTED) {
+		if (abort_next(c))
+			fault_tell(c, conn, h, TRACE_FAULT_ACTED, err);
+		return false;
+	}
+	if (!legal && !h->rule->illegal) {
+		fault_tell(c, conn, h, TRACE_FAULT_FAILED, err);
+		return true;
+	}
+	fault_tell(c, conn, h, TRACE_FAULT_ACTED | (legal ? 0 : FAULT_TELL_ILLEGAL), err);
+	fault_answer_error(c, err);
+	return false;
+}
+
+bool fault_act_call(struct call *c, struct conn *conn, const struct fault_hit *h)
+{
+	switch ((enum fault_id)h->act->fault) {
+	case FAULT_REFUSE:
+		return refuse(c, conn, h);
+	case FAULT_EAGAIN:
+	case FAULT_EINTR:
+	case FAULT_ERROR:
+	case FAULT_RETVAL:
+		return fault_fail(c, conn, conn ? fault_conn_of(conn) : NULL, h);
+	case FAULT_SIGNAL:
+	case FAULT_PAUSE:
+	case FAULT_KILL:
+		return fault_act_process(c, conn, h);
+	default:
+		return true;
+	}
+}

@@ -1,0 +1,113 @@
+/* SPDX-License-Identifier: BSD-2-Clause
+ *
+ * fault_act_corrupt: bytes that change on their way.
+ *
+ * (1) Which bits change follows from the draw and the byte's distance from where the rule acts.
+ * (2) In, the application's buffer is changed once the kernel has filled it, and the engine has looked.  Out,
+ *     a copy is changed and sent by a call of our own; what the application holds stays as it is.  At most
+ *     the scratch memory's size changes of one write.
+ *
+ * Source: send(2).
+ */
+#include "shim/engine/fault_act_internal.h"
+#include "shim/engine/gate.h"
+#include "shim/engine/gather.h"
+#include "shim/engine/sys.h"
+
+#include <errno.h>
+
+enum {
+	DRAW_BITS = 16, /* + distance of the byte */
+};
+
+static uint8_t corrupted(const struct fault_hit *h, uint64_t i, uint8_t b)
+{
+	uint64_t drawn = fault_draw(&h->unit, (uint32_t)(DRAW_BITS + i));
+	uint8_t other = (uint8_t)(1 + drawn % 255);
+
+	switch (h->act->param[FAULT_CORRUPT_fill]) {
+	case FAULT_FILL_FLIP:
+		return b ^ (uint8_t)(1u << drawn % 8);
+	case FAULT_FILL_ZERO:
+		return 0;
+	default:
+		return b ^ other; /* never the same */
+	}
+}
+
+void fault_act_read(struct call *c, struct conn *conn, const struct fault_hit *h)
+{
+	uint64_t want = h->act->param[FAULT_CORRUPT_bytes], done = 0;
+	struct gather g;
+	struct span s;
+
+	if (c->ret <= 0 || !gather_moved(c))
+		return;
+	gather_init(&g, c);
+	while (done < want && (s = gather_next(&g, want - done)).n) {
+		uint8_t *p = (uint8_t *)(uintptr_t)s.p;
+
+		for (size_t i = 0; i < s.n; i++)
+			p[i] = corrupted(h, done + i, p[i]);
+		done += s.n;
+	}
+	fault_count_bytes(h, done);
+	fault_tell(c, conn, h, TRACE_FAULT_ACTED, (int64_t)done);
+}
+
+/* Send the beginning of c, changed.  Returns the kernel's answer; *ret_changed of what it took. */
+static int64_t send_changed(const struct call *c, const struct fault_hit *h, uint64_t *ret_changed)
+{
+	uint64_t want = h->act->param[FAULT_CORRUPT_bytes];
+	uint8_t *scratch = fault_scratch_take();
+	int64_t n = -EAGAIN;
+
+	*ret_changed = 0;
+	if (!scratch)
+		return n;
+	n = fault_piece_get(c, 0, scratch, want < FAULT_SCRATCH ? want : FAULT_SCRATCH);
+	for (int64_t i = 0; i < n; i++)
+		scratch[i] = corrupted(h, (uint64_t)i, scratch[i]);
+	if (n > 0)
+		n = sys_call(SYS_sendto, fault_fd(c, DIR_TX), (long)scratch, (long)n,
+			     gather_flags(c) | MSG_DONTWAIT, 0, 0);
+	fault_scratch_give(scratch);
+	*ret_changed = n > 0 ? (uint64_t)n : 0;
+	return n;
+}
+
+bool fault_corrupt_write(struct call *c, struct conn *conn, struct fault_conn *fc,
+			 const struct fault_hit *h)
+{
+	bool blocks = fault_piece_blocks(c);
+	int64_t total = fault_piece_total(c), moved;
+	uint64_t changed, sum;
+
+	if (total <= 0)
+		return true;
+	if (call_table[c->id].shape == SHAPE_NONE) { /* nobody sees these bytes */
+		fault_tell(c, conn, h, TRACE_FAULT_FAILED, EOPNOTSUPP);
+		return true;
+	}
+	do {
+		moved = send_changed(c, h, &changed);
+	} while (moved == -EAGAIN && blocks && !fault_wait_out(fault_fd(c, DIR_TX)));
+	for (sum = changed; moved > 0 && sum < (uint64_t)total; sum += (uint64_t)moved) {
+		moved = fault_piece_move(c, sum, (uint64_t)total - sum, 0);
+		if (moved <= 0)
+			break;
+		if (!blocks) {
+			sum += (uint64_t)moved;
+			break;
+		}
+	}
+	fault_count_bytes(h, changed);
+	if (changed)
+		fault_tell(c, conn, h, TRACE_FAULT_ACTED, (int64_t)changed);
+	else if (moved == -EAGAIN) /* the socket is full: the next call */
+		fc->own[DIR_TX] = (struct fault_own){.hit = *h, .len = 1};
+	else
+		fault_tell(c, conn, h, TRACE_FAULT_FAILED, -moved);
+	fault_piece_answer(c, sum ? (int64_t)sum : moved);
+	return false;
+}
