@@ -179,8 +179,9 @@ struct process {
 	bool exited;		 /* its end was seen */
 	int exit_status;	 /* wait(2) status, valid with exited and status_known */
 	bool status_known;
-	bool closes_unseen; /* descriptors may have been closed where we could not see */
-	uint64_t t_signal;  /* when the launcher saw or sent TERM/INT/QUIT/HUP, 0 never */
+	bool closes_unseen;  /* descriptors may have been closed where we could not see */
+	bool answers_unseen; /* some of its calls go past us, and no byte it wrote was ever seen */
+	uint64_t t_signal;   /* when the launcher saw or sent TERM/INT/QUIT/HUP, 0 never */
 	uint32_t connections;
 	struct connection *connection;
 };

@@ -50,7 +50,7 @@ static void detect_init(struct detect *d, const struct process *p, const struct 
 		.x = x,
 		.o = o,
 		.server = c->role == ROLE_SERVER,
-		.whole = !c->partial,
+		.whole = !c->partial && !p->answers_unseen,
 		.ret = ret,
 	};
 	d->ask = d->server ? DIR_RX : DIR_TX;

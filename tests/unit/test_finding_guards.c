@@ -301,6 +301,26 @@ static void leaks_need_to_see_every_close(void **state)
 	}
 }
 
+static void silence_of_a_server_whose_answers_nobody_sees_is_no_finding(void **state)
+{
+	static struct finding f[FINDING_MAX];
+	char *error = NULL;
+	struct replay_file *file =
+		replay_load("tests/cases/findings/closed-without-response.case", &error);
+	const struct exchange *x;
+	struct image img;
+
+	(void)state;
+	assert_non_null(file);
+	assert_true(replay_build(&file->item[0], 0, &options, &img, &error));
+	x = img.process.connection->exchange;
+	assert_int_not_equal(finding_detect(&img.process, x, &options, f), 0);
+	img.process.answers_unseen = true;
+	assert_int_equal(finding_detect(&img.process, x, &options, f), 0);
+	replay_done(&img);
+	replay_free(file);
+}
+
 /* ---- blame ---- */
 
 static char *keep(const char *text)
@@ -392,6 +412,7 @@ int main(void)
 		cmocka_unit_test(while_a_server_stops_no_close_is_its_defect),
 		cmocka_unit_test(what_was_not_watched_for_long_enough_is_undecided),
 		cmocka_unit_test(leaks_need_to_see_every_close),
+		cmocka_unit_test(silence_of_a_server_whose_answers_nobody_sees_is_no_finding),
 		cmocka_unit_test(nobody_here_is_blamed_for_what_the_other_side_did),
 		cmocka_unit_test(every_finding_has_evidence_and_words),
 	};

@@ -561,6 +561,15 @@ static void build_connections(struct builder *b)
 
 /* ---- the image ---- */
 
+static bool wrote(const struct process *p)
+{
+	for (uint32_t i = 0; i < p->connections; i++) {
+		if (p->connection[i].tx_end)
+			return true;
+	}
+	return false;
+}
+
 /* Where nobody said how it ended, the trace itself has to. */
 static void settle_end(struct builder *b)
 {
@@ -571,6 +580,7 @@ static void settle_end(struct builder *b)
 	p->t_begin = h->t_load;
 	p->closes_unseen = h->coverage_reasons & (TRACE_REASON_IO_URING | TRACE_REASON_UNSEEN |
 						  TRACE_REASON_LOST | TRACE_REASON_DISK);
+	p->answers_unseen = (h->coverage_reasons & TRACE_REASON_SITES) && !wrote(p);
 	if (p->alive)
 		return;
 	if (h->ended) {
