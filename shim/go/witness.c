@@ -3,10 +3,12 @@
  * witness: the entries of functions whose calls are noted.
  *
  * Replaced is the beginning of the prologue, which asks whether the goroutine's stack is large enough:
- *     cmp rsp, [r14+16]; jbe more            small frames
- *     lea r12, [rsp-N]; cmp r12, [r14+16]    larger ones: only the lea
- * It is done by the assembly's stub instead, with N, more, and where to go on as data.  A function
- * that begins otherwise is refused.
+ *     cmp rsp, [r14+16]; jbe more                     small frames
+ *     lea r12, [rsp-N]; cmp r12, [r14+16]; jbe more   larger ones: only the lea
+ * It is done by the assembly's stub instead, with N, more, and where to go on as data.  What is not
+ * replaced is passed over: Go asks a goroutine to make room for others by a limit that no stack keeps
+ * to, and asked a second time, the answer may be another, and the function be entered once more.
+ * A function that begins otherwise is refused.
  *
  * Source: cmd/internal/obj/x86/obj6.go (stacksplit) of Go's sources.
  */
@@ -15,6 +17,12 @@
 #include "shim/patch/patch.h"
 
 #include "core/trace/layout.h"
+
+enum {
+	COMPARE = 4,   /* bytes of the comparison */
+	PROLOGUE = 18, /* with the longest of everything */
+};
+_Static_assert((int)PROLOGUE >= (int)PATCH_SIZE, "all that may be replaced is read");
 
 struct go_witness go_witnesses[GO_WITNESSES];
 
@@ -49,32 +57,40 @@ static int64_t number32(const uint8_t *p)
 	return v;
 }
 
-/* cmp rsp, [r14+16]; jbe.  Returns the bytes to be replaced, 0: it is something else. */
-static uint32_t read_small(const uint8_t *p, uint64_t at, struct go_witness *w)
+/* jbe.  Returns its size, 0: it is something else. */
+static uint32_t read_jump(const uint8_t *p, uint64_t at, struct go_witness *w)
 {
-	static const uint8_t compare[] = {0x49, 0x3b, 0x66, 0x10};
-
-	if (memcmp(p, compare, sizeof(compare)))
-		return 0;
-	w->below = 0;
-	if (p[4] == 0x76) {
-		w->enter = at + 6;
-		w->more = w->enter + (uint64_t)number8(p + 5);
-		return 6;
+	if (p[0] == 0x76) {
+		w->enter = at + 2;
+		w->more = w->enter + (uint64_t)number8(p + 1);
+		return 2;
 	}
-	if (p[4] == 0x0f && p[5] == 0x86) {
-		w->enter = at + 10;
-		w->more = w->enter + (uint64_t)number32(p + 6);
-		return 10;
+	if (p[0] == 0x0f && p[1] == 0x86) {
+		w->enter = at + 6;
+		w->more = w->enter + (uint64_t)number32(p + 2);
+		return 6;
 	}
 	return 0;
 }
 
-/* lea r12, [rsp-N]; cmp r12, [r14+16].  The comparison stays, and is made once more. */
+/* cmp rsp, [r14+16]; jbe.  Returns the bytes to be replaced, 0: it is something else. */
+static uint32_t read_small(const uint8_t *p, uint64_t at, struct go_witness *w)
+{
+	static const uint8_t compare[COMPARE] = {0x49, 0x3b, 0x66, 0x10};
+	uint32_t jump;
+
+	if (memcmp(p, compare, COMPARE))
+		return 0;
+	w->below = 0;
+	jump = read_jump(p + COMPARE, at + COMPARE, w);
+	return jump ? COMPARE + jump : 0;
+}
+
+/* lea r12, [rsp-N]; cmp r12, [r14+16]; jbe. */
 static uint32_t read_large(const uint8_t *p, uint64_t at, struct go_witness *w)
 {
 	static const uint8_t near[] = {0x4c, 0x8d, 0x64, 0x24}, far[] = {0x4c, 0x8d, 0xa4, 0x24},
-			     compare[] = {0x4d, 0x3b, 0x66, 0x10};
+			     compare[COMPARE] = {0x4d, 0x3b, 0x66, 0x10};
 	uint32_t n = 0;
 
 	if (!memcmp(p, near, sizeof(near))) {
@@ -84,9 +100,9 @@ static uint32_t read_large(const uint8_t *p, uint64_t at, struct go_witness *w)
 		w->below = number32(p + 4);
 		n = 8;
 	}
-	if (!n || w->below >= 0 || memcmp(p + n, compare, sizeof(compare)))
+	if (!n || w->below >= 0 || memcmp(p + n, compare, COMPARE) ||
+	    !read_jump(p + n + COMPARE, at + n + COMPARE, w))
 		return 0;
-	w->enter = w->more = at + n;
 	return n;
 }
 
@@ -101,7 +117,7 @@ static bool add(const struct go_table *t, unsigned i, uint64_t vaddr, uint64_t b
 	};
 	struct span file;
 
-	if (!elf_at(&t->elf, vaddr, PATCH_SIZE, &file))
+	if (!elf_at(&t->elf, vaddr, PROLOGUE, &file))
 		return false;
 	jump.size = read_small(file.p, at, w);
 	if (!jump.size)
