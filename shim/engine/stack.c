@@ -20,9 +20,10 @@ enum {
 	SCRATCHES =
 		8,    /* threads that take a stack at once; the pages of unused ones cost nothing */
 	KNOWN = 1024, /* ids remembered, a power of two */
-	CACHE = 32,   /* places of stack_take_cached, a power of two */
-	MISSES = 512, /* ... after which it gives up: not so few places after all */
-	FRAMES = 256, /* of a chain */
+	WAYS = 8,
+	CACHE = 32,	  /* places of stack_take_cached, a power of two */
+	MISSES = 512,	  /* ... after which it gives up: not so few places after all */
+	FRAMES = 256,	  /* of a chain */
 	SAVED_WORDS = 10, /* between a door's struct call and its return address, at most */
 };
 
@@ -36,8 +37,8 @@ static struct scratch {
 	uint64_t word[WORDS];
 } scratches[SCRATCHES];
 
-/* Ids the current half of the file holds. */
-static struct {
+/* Ids the current half of the file holds, each in one of the WAYS rows from its own on. */
+static struct known {
 	uint64_t id;
 	uint64_t epoch;
 } known[KNOWN];
@@ -173,32 +174,53 @@ static void store(const struct scratch *s, uint64_t id)
 	trace_publish(&r->rec);
 }
 
-static bool is_known(uint64_t id, uint64_t epoch)
+static bool holds(const struct known *k, uint64_t id, uint64_t epoch)
 {
-	return known[id % KNOWN].id == id && known[id % KNOWN].epoch == epoch;
+	return k->id == id && k->epoch == epoch;
+}
+
+/* The row that holds id; else one for it: free, or of the half before, or its own. */
+static struct known *row_of(uint64_t id, uint64_t epoch)
+{
+	struct known *free = NULL;
+
+	for (unsigned i = 0; i < WAYS; i++) {
+		struct known *k = &known[(id + i) % KNOWN];
+
+		if (holds(k, id, epoch))
+			return k;
+		if (!free && (k->epoch != epoch || !k->id))
+			free = k;
+	}
+	return free ? free : &known[id % KNOWN];
 }
 
 /* s->reg is set. */
 static __attribute__((noinline)) uint64_t take(struct scratch *s, uint64_t now)
 {
+	struct known *k;
 	uint64_t id, epoch;
 
 	if (!read_window(s))
 		return 0;
 	id = reduce(s);
 	epoch = recorder_epoch();
-	if (is_known(id, epoch))
+	k = row_of(id, epoch);
+	if (holds(k, id, epoch))
 		return id;
 	/* A new one: is it new because code was loaded? Then words are missing. */
 	if (modules_refresh(now)) {
 		if (!read_window(s))
 			return 0;
 		id = reduce(s);
+		k = row_of(id, epoch);
+		if (holds(k, id, epoch))
+			return id;
 	}
-	known[id % KNOWN].id = 0;
-	known[id % KNOWN].epoch = epoch;
+	k->id = 0;
+	k->epoch = epoch;
 	store(s, id);
-	known[id % KNOWN].id = id;
+	k->id = id;
 	return id;
 }
 
