@@ -6,6 +6,7 @@
  */
 #include "tools/control/control_file.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/futex.h>
@@ -51,10 +52,9 @@ void control_file_close(struct control_file *f)
 	f->fd = -1;
 }
 
-static bool map(struct control_file *f, bool write)
+static bool map(struct control_file *f)
 {
-	void *p = mmap(NULL, CONTROL_SIZE, PROT_READ | (write ? PROT_WRITE : 0), MAP_SHARED, f->fd,
-		       0);
+	void *p = mmap(NULL, CONTROL_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED, f->fd, 0);
 
 	if (p == MAP_FAILED)
 		return fail(f, "%s cannot be mapped: %s", f->path, strerror(errno));
@@ -85,7 +85,7 @@ bool control_file_make(struct control_file *f, const char *path, uint64_t seed)
 		return fail(f, "%s cannot be made: %s", path, strerror(errno));
 	if (ftruncate(f->fd, CONTROL_SIZE)) {
 		fail(f, "%s cannot be made: %s", path, strerror(errno));
-	} else if (allocate(f, 0, CONTROL_HEADER_SIZE) && map(f, true)) {
+	} else if (allocate(f, 0, CONTROL_HEADER_SIZE) && map(f)) {
 		control_init(f->h, seed);
 		return true;
 	}
@@ -108,24 +108,56 @@ static bool is_sound(struct control_file *f, ino_t inode)
 	return true;
 }
 
-static bool take(struct control_file *f, ino_t inode, bool write)
+static bool checked(struct control_file *f)
 {
-	if (!is_sound(f, inode) || !map(f, write))
-		return give_up(f);
 	if (control_check(f->h, CONTROL_SIZE))
 		return true;
 	fail(f, "%s is no control page of this version of shakedown", f->path);
 	return give_up(f);
 }
 
-bool control_file_open(struct control_file *f, const char *path, bool write)
+static bool take(struct control_file *f, ino_t inode)
 {
+	return is_sound(f, inode) && map(f) ? checked(f) : give_up(f);
+}
+
+/* Not through a mapping: a hole of the file would cost a page, and a file that becomes shorter a signal. */
+static bool copy_range(struct control_file *f, uint64_t from, uint64_t to)
+{
+	to = to < CONTROL_SIZE ? to : CONTROL_SIZE;
+	while (from < to) {
+		ssize_t n = pread(f->fd, (uint8_t *)f->h + from, to - from, (off_t)from);
+
+		if (n <= 0)
+			return fail(f, "%s cannot be read: %s", f->path,
+				    n ? strerror(errno) : "it is cut");
+		from += (uint64_t)n;
+	}
+	return true;
+}
+
+bool control_file_read(struct control_file *f, const char *path)
+{
+	struct stat st;
+	void *p;
+
 	begin(f, path);
-	f->fd = open(path,
-		     (write ? O_RDWR : O_RDONLY) | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
-	if (f->fd < 0)
-		return fail(f, "%s cannot be opened: %s", path, strerror(errno));
-	return take(f, 0, write);
+	f->fd = open(path, O_RDONLY | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+	if (f->fd < 0 || fstat(f->fd, &st))
+		fail(f, "%s cannot be opened: %s", path, strerror(errno));
+	else if (!S_ISREG(st.st_mode) || st.st_size != CONTROL_SIZE)
+		fail(f, "%s is no control page", path);
+	if (f->why[0])
+		return give_up(f);
+	p = mmap(NULL, CONTROL_SIZE, PROT_READ | PROT_WRITE,
+		 MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	if (p == MAP_FAILED) {
+		fail(f, "no memory for %s", path);
+		return give_up(f);
+	}
+	f->h = p;
+	return copy_range(f, 0, STATS_END) && copy_range(f, STATS_END, f->h->cursor) ? checked(f)
+										     : give_up(f);
 }
 
 /* ---- the page of a process ---- */
@@ -183,7 +215,7 @@ static bool try_mapping(struct control_file *f, pid_t pid, const char *path, ino
 	f->fd = open_below(root, path);
 	if (f->fd < 0)
 		return fail(f, "%s cannot be opened: %s", path, strerror(errno));
-	return take(f, inode, true);
+	return take(f, inode);
 }
 
 bool control_file_find(struct control_file *f, pid_t pid)
@@ -314,4 +346,45 @@ const char *control_rule_text(const struct fault_rule *r, char *ret)
 	if (fault_rule_check(r) && fault_rule_print(r, ret, FAULT_PRINTED) >= FAULT_PRINTED)
 		ret[0] = '\0';
 	return ret;
+}
+
+/* ---- those of a folder ---- */
+
+static int is_page(const struct dirent *e)
+{
+	return e->d_name[0] != '.' &&
+	       (!strcmp(e->d_name, "control") || has_suffix(e->d_name, CONTROL_SUFFIX));
+}
+
+void control_files_read(struct control_files *ret, const char *path)
+{
+	char folder[PATH_MAX], full[PATH_MAX + 256];
+	struct dirent **list = NULL;
+	struct stat st;
+	char *slash;
+	int n;
+
+	*ret = (struct control_files){0};
+	snprintf(folder, sizeof(folder), "%s", path);
+	if (!stat(path, &st) && !S_ISDIR(st.st_mode)) {
+		slash = strrchr(folder, '/');
+		snprintf(slash ? slash : folder, 2, "%s", slash ? "" : ".");
+	}
+	n = scandir(folder, &list, is_page, alphasort);
+	ret->file = n > 0 ? calloc((size_t)n, sizeof(*ret->file)) : NULL;
+	for (int i = 0; i < n; i++) {
+		snprintf(full, sizeof(full), "%s/%s", folder, list[i]->d_name);
+		if (ret->file && control_file_read(&ret->file[ret->n], full))
+			ret->n++;
+		free(list[i]);
+	}
+	free(list);
+}
+
+void control_files_free(struct control_files *s)
+{
+	for (size_t i = 0; i < s->n; i++)
+		control_file_close(&s->file[i]);
+	free(s->file);
+	*s = (struct control_files){0};
 }

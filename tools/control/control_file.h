@@ -25,8 +25,8 @@ struct control_file {
 
 /* Make a new page there; the path must be free. */
 bool control_file_make(struct control_file *f, const char *path, uint64_t seed);
-/* Map the page at path; write: to change it. */
-bool control_file_open(struct control_file *f, const char *path, bool write);
+/* The page at path as it is now, a copy: for reading only. */
+bool control_file_read(struct control_file *f, const char *path);
 /* Map the page of a running process, found among what it has mapped. */
 bool control_file_find(struct control_file *f, pid_t pid);
 void control_file_close(struct control_file *f);
@@ -40,6 +40,15 @@ bool control_file_set(struct control_file *f, const struct fault_rule *rules, ui
 		      uint64_t on);
 bool control_file_switch(struct control_file *f, uint64_t on);
 bool control_file_release(struct control_file *f, const char *name);
+
+/* The pages of a trace folder, sorted by name, as control_file_read gives them; those that are none are
+ * left out.  path may be a file of the folder. */
+struct control_files {
+	struct control_file *file;
+	size_t n;
+};
+void control_files_read(struct control_files *ret, const char *path);
+void control_files_free(struct control_files *s);
 
 /* A rule of the page in words, "" when it does not check; ret: FAULT_PRINTED bytes. */
 enum {

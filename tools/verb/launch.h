@@ -11,8 +11,10 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+#include "core/trace/control.h"
 #include "shim/launch/launch.h"
 #include "shim/launch/seccomp.h"
+#include "tools/verb/verb.h"
 
 /* Failures of `run` itself, as env(1). */
 enum launch_status {
@@ -79,6 +81,35 @@ bool launch_seed(const char *v, uint64_t *ret);
 
 /* Take the variables out of the environment that are not for the library. */
 void launch_environ_strip(void);
+
+/* ---- launch_rules.c ---- */
+
+/* What the command line says about faults, and what became of it. */
+struct launch_rules {
+	const struct option_list *texts; /* --rule */
+	const struct option_list *files; /* --rules */
+	const char *seed;		 /* NULL: not given */
+	const char *replay;		 /* folder of the run to be repeated, NULL none */
+	/* set by launch_rules_read */
+	struct fault_rule *rule;
+	uint32_t count;
+	uint64_t on, number;
+	struct control_decision *decision;
+	size_t decisions;
+	bool repeats;
+	char path[PATH_MAX]; /* of the page that was made; "" none */
+};
+
+/* Read and check all of it, and SHAKEDOWN_RULES, SHAKEDOWN_RULES_FILE and SHAKEDOWN_SEED, which are taken
+ * out of the environment.  False: the mistake was shown. */
+bool launch_rules_read(struct launch_rules *r);
+
+/* Make the control page in the folder, put the rules in force and name the page in the environment.
+ * False: complained; without rules nothing is worth that. */
+bool launch_rules_make(struct launch_rules *r, const char *folder);
+
+/* Nothing was started: remove the page. */
+void launch_rules_undo(const struct launch_rules *r);
 
 /* ---- launch_filter.c ---- */
 

@@ -26,6 +26,9 @@
 static const char *output, *keep, *fail_on, *door = "auto";
 static uint64_t max_trace = UINT64_MAX, payload = UINT64_MAX, body = UINT64_MAX;
 static bool append, all, no_redact, quiet;
+static struct option_list rule_texts, rule_files;
+static const char *seed, *replay;
+static struct launch_rules rules = {.texts = &rule_texts, .files = &rule_files};
 
 static const struct option_row options[] = {
 	{"output", 'o', OPTION_STRING, "DIR",
@@ -55,6 +58,17 @@ static const struct option_row options[] = {
 	 "into the program at its start (inject), or from outside, through the kernel alone "
 	 "(seccomp), for what nothing else can watch: slow, one process at a time, no stacks",
 	 &door},
+	{"rule", 'r', OPTION_LIST, "RULE",
+	 "break something on purpose, from the start; may be given several times, and one may hold "
+	 "several rules, separated by semicolons",
+	 &rule_texts},
+	{"rules", 0, OPTION_LIST, "FILE", "the same, one rule a line; # begins a comment",
+	 &rule_files},
+	{"seed", 0, OPTION_STRING, "N",
+	 "what chance is drawn from: the same number gives the same faults (1)", &seed},
+	{"replay", 0, OPTION_STRING, "DIR",
+	 "decide as in the run that was recorded in DIR; without other rules, by its rules",
+	 &replay},
 	{"quiet", 'q', OPTION_FLAG, NULL, "say nothing unless something is wrong", &quiet},
 	{.name = NULL},
 };
@@ -76,6 +90,12 @@ static const char text[] =
 	"programs, other architectures) is said on stderr, and the command runs all the "
 	"same. Afterwards a summary and the next command are printed on stderr.\n"
 	"\n"
+	"Rules (--rule, --rules) delay, cut, drop or change what the processes read and "
+	"write, at an exact phase of an exchange; docs/faults.md describes them. "
+	"They are checked before the command starts: one that is wrong is shown, and "
+	"nothing is started. While it runs, 'shakedown rules PID' changes them. Each "
+	"decision is recorded, and --replay takes the same ones again.\n"
+	"\n"
 	"TERM, INT, HUP, QUIT, USR1, USR2, WINCH, CONT and TSTP are forwarded. A command "
 	"that ends with 0 and leaves processes behind has become a daemon: it is "
 	"followed until it ends, and its status is passed on. As process 1 of a "
@@ -86,7 +106,8 @@ static const char text[] =
 	"The status of the command, or 128 plus the number of the signal that killed it. "
 	"1 with --fail-on when there is such a finding and the command itself ended with "
 	"0. 125 when run itself failed (and, with --fail-on, when nothing could be "
-	"seen), 126 when the command cannot be executed, 127 when it is not found.\n"
+	"seen), 126 when the command cannot be executed, 127 when it is not found. 2 for "
+	"a wrong rule.\n"
 	"\n"
 	"ENVIRONMENT\n"
 	"\n"
@@ -98,7 +119,9 @@ static const char text[] =
 	"\n"
 	"    shakedown run -- ./server --port 8080\n"
 	"    shakedown run -o /tmp/t --fail-on error -- python3 app.py\n"
-	"    shakedown run --all -- nginx -g 'daemon off;'\n";
+	"    shakedown run --all -- nginx -g 'daemon off;'\n"
+	"    shakedown run -r 'tx@response-head:delay=300ms:path=/ws' -- ./server\n"
+	"    shakedown run -r 'rx:slice=1460' -r 'tx@frames:loss=1%' --seed 7 -- ./server\n";
 
 /* ---- before ---- */
 
@@ -335,6 +358,20 @@ static bool choose_door(struct verdict *v)
 	return true;
 }
 
+/* Rules act in the processes themselves. False: complained. */
+static bool judge_rules(void)
+{
+	rules.seed = seed;
+	rules.replay = replay;
+	if (!launch_rules_read(&rules))
+		return false;
+	if (!by_seccomp() || (!rules.count && !rules.repeats))
+		return true;
+	complain("--door seccomp watches from outside, where no rule can act; leave out the rules, "
+		 "or the option");
+	return false;
+}
+
 /* The filters we live under are the command's, too. */
 static void judge_filters(struct verdict *v, bool *ret_kill)
 {
@@ -389,12 +426,15 @@ static int watch(char **argv, const struct verdict *v, struct launch_library *li
 	if (!launch_folder_make(output, argv[0], append, &folder))
 		return LAUNCH_FAILED;
 	set_variables(folder.path, lib->real);
-	if ((by_seccomp() ? !open_seccomp(&job, &by) : !kills && !set_preload(lib, v)) ||
+	if ((!by_seccomp() && !launch_rules_make(&rules, folder.path)) ||
+	    (by_seccomp() ? !open_seccomp(&job, &by) : !kills && !set_preload(lib, v)) ||
 	    !launch_job_run(&job)) {
+		launch_rules_undo(&rules);
 		launch_folder_undo(&folder);
 		return LAUNCH_FAILED;
 	}
 	if (!job.started) {
+		launch_rules_undo(&rules);
 		launch_folder_undo(&folder);
 		return exec_failed(v, job.exec_errno);
 	}
@@ -415,6 +455,8 @@ static int run(int argc, char **argv)
 	}
 	if (!check_sizes() || !launch_environ_check(environ))
 		return LAUNCH_FAILED;
+	if (!judge_rules())
+		return VERB_USAGE;
 	verdict_of_command(argv, &v);
 	if (v.sight == SIGHT_NONE) {
 		complain("%s; %s", v.sentence, v.remedy);
