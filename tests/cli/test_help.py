@@ -11,7 +11,7 @@ import unittest
 
 from harness import ROOT, SHAKEDOWN, shakedown
 
-VERBS = ("run", "report", "explain", "doctor")
+VERBS = ("run", "rules", "report", "explain", "doctor")
 
 
 class Help(unittest.TestCase):
@@ -54,7 +54,7 @@ class Completion(unittest.TestCase):
         return done.stdout.split()
 
     def test_verbs_options_values_and_findings_are_completed(self):
-        self.assertEqual(self.complete("r"), ["run", "report"])
+        self.assertEqual(self.complete("r"), ["run", "rules", "report"])
         self.assertEqual(self.complete("help", "do"), ["doctor"])
         self.assertEqual(self.complete("run", "--max"), ["--max-trace="])
         self.assertEqual(self.complete("run", "--keep", "f"), ["first"])

@@ -200,7 +200,7 @@ class Variables(Folder):
         env = self.environment("-o", "t")
         self.assertEqual({k for k in env if k.startswith("SHAKEDOWN_")}
                          - {"SHAKEDOWN_VARIANT", "SHAKEDOWN_BUILD"},
-                         {"SHAKEDOWN_TRACE", "SHAKEDOWN_LAUNCH", "SHAKEDOWN_LIB"})
+                         {"SHAKEDOWN_TRACE", "SHAKEDOWN_LAUNCH", "SHAKEDOWN_LIB", "SHAKEDOWN_CONTROL"})
 
     def test_a_preload_that_was_there_stays(self):
         other = self.compile("libother.so", "-shared", "-fPIC", source="int other;\n")

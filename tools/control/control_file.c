@@ -16,6 +16,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <time.h>
@@ -77,9 +78,21 @@ static bool allocate(struct control_file *f, uint64_t from, uint64_t to)
 	return !e || fail(f, "no room for the rules in %s: %s", f->path, strerror(e));
 }
 
+/* A file longer than we may write would be answered with SIGXFSZ. */
+static bool may_be_made(void)
+{
+	struct rlimit r;
+
+	return getrlimit(RLIMIT_FSIZE, &r) || r.rlim_cur >= CONTROL_SIZE;
+}
+
 bool control_file_make(struct control_file *f, const char *path, uint64_t seed)
 {
 	begin(f, path);
+	if (!may_be_made())
+		return fail(f,
+			    "%s cannot be made: files may not be larger than that here (ulimit -f)",
+			    path);
 	f->fd = open(path, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
 	if (f->fd < 0)
 		return fail(f, "%s cannot be made: %s", path, strerror(errno));
