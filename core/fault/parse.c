@@ -257,6 +257,14 @@ static bool next_rule(const struct fault_parse *p, const char **at, const char *
 	return true;
 }
 
+static void blame_number(const struct fault_parse *p, struct span rule, uint32_t max)
+{
+	struct fault_out o = fault_blame(p, rule, "there is room for ");
+
+	fault_put_number(&o, max);
+	fault_put(&o, max == 1 ? " rule only" : " rules only");
+}
+
 /* Give the n-th rule (from 0) its name if it has none; false: the name is taken. */
 static bool name_rule(const struct fault_parse *p, const struct fault_rule *rules, uint32_t n,
 		      struct span rule)
@@ -283,24 +291,17 @@ static bool name_rule(const struct fault_parse *p, const struct fault_rule *rule
 	return true;
 }
 
-bool fault_parse_rules(const char *text, size_t n, struct fault_rule *rules, uint32_t max,
-		       uint32_t *ret_count, struct fault_error *e)
+static bool read_rules(const char *text, size_t n, struct fault_rule *rules, uint32_t max,
+		       uint32_t least, uint32_t *ret_count, struct fault_error *e)
 {
 	struct fault_parse p = {.text = text, .e = e};
 	const char *at = text, *end = text + n;
-	struct fault_out o;
-	struct span rule;
+	struct span rule = {NULL, 0};
 	uint32_t count = 0;
 
-	while (at) {
-		if (!next_rule(&p, &at, end, &rule))
-			return false;
-		if (!rule.n)
-			break;
+	while (next_rule(&p, &at, end, &rule) && rule.n) {
 		if (count == max) {
-			o = fault_blame(&p, rule, "there is room for ");
-			fault_put_number(&o, max);
-			fault_put(&o, max == 1 ? " rule" : " rules");
+			blame_number(&p, rule, max);
 			return false;
 		}
 		memset(&p, 0, sizeof(p));
@@ -310,22 +311,28 @@ bool fault_parse_rules(const char *text, size_t n, struct fault_rule *rules, uin
 		if (!read_rule(&p, rule) || !name_rule(&p, rules, count, rule))
 			return false;
 		count++;
+		rule.n = 0;
+	}
+	if (at && at < end)
+		return false; /* next_rule blamed something */
+	if (count < least) {
+		fault_blame(&p, (struct span){(const uint8_t *)end, 0},
+			    "here is missing a rule, like tx:delay=100ms");
+		return false;
 	}
 	*ret_count = count;
 	return true;
 }
 
+bool fault_parse_rules(const char *text, size_t n, struct fault_rule *rules, uint32_t max,
+		       uint32_t *ret_count, struct fault_error *e)
+{
+	return read_rules(text, n, rules, max, 0, ret_count, e);
+}
+
 bool fault_parse_rule(const char *text, size_t n, struct fault_rule *ret, struct fault_error *e)
 {
-	struct fault_parse p = {.text = text, .e = e};
 	uint32_t count;
 
-	if (!fault_parse_rules(text, n, ret, 1, &count, e))
-		return false;
-	if (!count) {
-		fault_blame(&p, (struct span){(const uint8_t *)text + n, 0},
-			    "here is missing a rule, like tx:delay=100ms");
-		return false;
-	}
-	return true;
+	return read_rules(text, n, ret, 1, 1, &count, e);
 }

@@ -25,21 +25,16 @@ bool fault_read_range(const struct fault_parse *p, const struct fault_row *row, 
 {
 	uint64_t first = 0, last = 0, step = 1;
 	struct span rest = value;
-	bool ok = fault_read_digits(&rest, &first), has_last = false;
+	bool ok = fault_read_digits(&rest, &first), has_last = false, goes_on;
 	struct fault_out o;
 
 	if (ok && skip(&rest, "..")) {
 		has_last = true;
 		ok = fault_read_digits(&rest, &last);
 	}
-	if (ok && skip(&rest, "+")) {
-		if (!has_last)
-			last = UINT64_MAX;
-		has_last = true;
-		ok = !rest.n || fault_read_digits(&rest, &step);
-	}
-	if (!has_last)
-		last = first;
+	goes_on = ok && skip(&rest, "+");
+	if (goes_on && rest.n)
+		ok = fault_read_digits(&rest, &step);
 	if (!ok && (first == UINT64_MAX || last == UINT64_MAX || step == UINT64_MAX)) {
 		fault_blame_bounds(p, row, value);
 		return false;
@@ -50,6 +45,8 @@ bool fault_read_range(const struct fault_parse *p, const struct fault_row *row, 
 			      "second)");
 		return false;
 	}
+	if (!has_last)
+		last = goes_on ? UINT64_MAX : first;
 	if (first < (uint64_t)row->min || first > (uint64_t)row->max ||
 	    (last != UINT64_MAX && last > (uint64_t)row->max)) {
 		fault_blame_bounds(p, row, value);

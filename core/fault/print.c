@@ -107,32 +107,63 @@ static void put_range(struct fault_out *o, const struct fault_range *range)
 		fault_put_number(o, range->step);
 }
 
+static unsigned group_of(const uint8_t ip[16], unsigned i)
+{
+	return (unsigned)(ip[2 * i] << 8 | ip[2 * i + 1]);
+}
+
+/* Where the longest run of two or more zero groups begins; 8: there is none. */
+static unsigned longest_gap(const uint8_t ip[16], unsigned *ret_groups)
+{
+	unsigned best = 8, run = 0;
+
+	*ret_groups = 1;
+	for (unsigned i = 0; i < 8; i++) {
+		run = group_of(ip, i) ? 0 : run + 1;
+		if (run > *ret_groups) {
+			*ret_groups = run;
+			best = i + 1 - run;
+		}
+	}
+	return best;
+}
+
+/* Source: RFC 5952 section 4. */
+static void put_v6(struct fault_out *o, const uint8_t ip[16])
+{
+	static const char hex[] = "0123456789abcdef";
+	unsigned groups, gap = longest_gap(ip, &groups), shift;
+
+	for (unsigned i = 0; i < 8; i++) {
+		if (i == gap) {
+			fault_put(o, "::");
+			i += groups - 1;
+			continue;
+		}
+		if (i && i != gap + groups)
+			fault_put_byte(o, ':');
+		for (shift = 12; shift && !(group_of(ip, i) >> shift);)
+			shift -= 4;
+		for (; shift; shift -= 4)
+			fault_put_byte(o, hex[group_of(ip, i) >> shift & 15]);
+		fault_put_byte(o, hex[group_of(ip, i) & 15]);
+	}
+}
+
 static void put_peer(struct fault_out *o, const struct fault_rule *r)
 {
 	static const uint8_t mapped[12] = {[10] = 0xff, [11] = 0xff};
-	static const char hex[] = "0123456789abcdef";
 	bool v4 = memcmp(r->peer, mapped, sizeof(mapped)) == 0;
 
-	if (!v4)
-		fault_put_byte(o, '[');
-	for (unsigned i = v4 ? 12 : 0; i < 16; i += v4 ? 1 : 2) {
-		unsigned v = v4 ? r->peer[i] : (unsigned)(r->peer[i] << 8 | r->peer[i + 1]);
-		unsigned shift = 12;
-
-		if (i != (v4 ? 12 : 0))
-			fault_put_byte(o, v4 ? '.' : ':');
-		if (v4) {
-			fault_put_number(o, v);
-			continue;
-		}
-		while (shift && !(v >> shift))
-			shift -= 4;
-		for (; shift; shift -= 4)
-			fault_put_byte(o, hex[v >> shift & 15]);
-		fault_put_byte(o, hex[v & 15]);
+	fault_put(o, v4 ? "" : "[");
+	for (unsigned i = 12; v4 && i < 16; i++) {
+		fault_put(o, i > 12 ? "." : "");
+		fault_put_number(o, r->peer[i]);
 	}
-	if (!v4)
+	if (!v4) {
+		put_v6(o, r->peer);
 		fault_put_byte(o, ']');
+	}
 	if (r->peer_bits != (v4 ? 32 : 128)) {
 		fault_put_byte(o, '/');
 		fault_put_number(o, r->peer_bits);
