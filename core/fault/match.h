@@ -24,7 +24,8 @@ bool fault_match_conn(const struct fault_rule *r, const struct fault_conn_facts 
 bool fault_asks_head(const struct fault_rule *r);
 
 /* A request head, or what is there of it: its bytes from the first on.  A start line that is not whole
- * matches nothing, a field line that is not whole neither. */
+ * matches nothing; a field is known when the first byte of the next line is there, for until then it may
+ * be continued. */
 bool fault_match_head(const struct fault_rule *r, const uint8_t *p, size_t n);
 
 /* The key of a connection in draws that conn-key takes from a request head; 0: not there. */

@@ -133,6 +133,10 @@ bool fault_read_peer(const struct fault_parse *p, struct span value)
 	unsigned longest;
 	uint64_t bits;
 
+	if (!value.n) {
+		fault_blame(p, value, "here is missing an address; those with colons stand in [ ]");
+		return false;
+	}
 	if (!fault_read_text(p, value, &at))
 		return false;
 	s.n = fault_decode(value, written, sizeof(written));

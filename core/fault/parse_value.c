@@ -287,6 +287,7 @@ bool fault_read_value(const struct fault_parse *p, const struct fault_row *row, 
 	case FAULT_TYPE_SIGNAL:
 		return read_named(p, value, row->type == FAULT_TYPE_ERRNO, ret);
 	case FAULT_TYPE_WORD:
+	case FAULT_TYPE_CONN_KEY:
 		return read_word(p, row, value, ret);
 	default:
 		return read_number(p, row, value, ret);
