@@ -175,6 +175,16 @@ bool control_file_read(struct control_file *f, const char *path)
 
 /* ---- the page of a process ---- */
 
+bool control_file_open(struct control_file *f, const char *path)
+{
+	begin(f, path);
+	f->fd = open(path, O_RDWR | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+	if (f->fd >= 0)
+		return take(f, 0);
+	fail(f, "%s cannot be opened: %s", path, strerror(errno));
+	return give_up(f);
+}
+
 static bool has_suffix(const char *path, const char *suffix)
 {
 	size_t n = strlen(path), m = strlen(suffix);

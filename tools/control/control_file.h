@@ -27,6 +27,8 @@ struct control_file {
 bool control_file_make(struct control_file *f, const char *path, uint64_t seed);
 /* The page at path as it is now, a copy: for reading only. */
 bool control_file_read(struct control_file *f, const char *path);
+/* Map the page at path, to change it. */
+bool control_file_open(struct control_file *f, const char *path);
 /* Map the page of a running process, found among what it has mapped. */
 bool control_file_find(struct control_file *f, pid_t pid);
 void control_file_close(struct control_file *f);

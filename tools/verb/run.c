@@ -25,7 +25,7 @@
 
 static const char *output, *keep, *fail_on, *door = "auto";
 static uint64_t max_trace = UINT64_MAX, payload = UINT64_MAX, body = UINT64_MAX;
-static bool append, all, no_redact, quiet;
+static bool append, all, no_redact, quiet, rules_off;
 static struct option_list rule_texts, rule_files;
 static const char *seed, *replay;
 static struct launch_rules rules = {.texts = &rule_texts, .files = &rule_files};
@@ -64,6 +64,8 @@ static const struct option_row options[] = {
 	 &rule_texts},
 	{"rules", 0, OPTION_LIST, "FILE", "the same, one rule a line; # begins a comment",
 	 &rule_files},
+	{"off", 0, OPTION_FLAG, NULL,
+	 "the rules are there, but each is off until 'shakedown rules' switches it on", &rules_off},
 	{"seed", 0, OPTION_STRING, "N",
 	 "what chance is drawn from: the same number gives the same faults (1)", &seed},
 	{"replay", 0, OPTION_STRING, "DIR",
@@ -365,6 +367,8 @@ static bool judge_rules(void)
 	rules.replay = replay;
 	if (!launch_rules_read(&rules))
 		return false;
+	if (rules_off)
+		rules.on = 0;
 	if (!by_seccomp() || (!rules.count && !rules.repeats))
 		return true;
 	complain("--door seccomp watches from outside, where no rule can act; leave out the rules, "
