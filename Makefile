@@ -53,7 +53,7 @@ GUEST_LD := -shared -nostdlib -Wl,-z,defs -Wl,--gc-sections -Wl,-z,relro -Wl,-z,
 	  -Wl,--build-id -Wl,--hash-style=both -Wl,-e,static_entry
 HOST   := $(BASE) $(WARN) $(SAN)
 HOST_LD := $(SAN)
-HOST_LIBS := -ldw -lelf -ljansson
+HOST_LIBS := -ldw -lelf -ljansson -lyaml
 
 # ---- what is built of what -------------------------------------------------------------------------
 
