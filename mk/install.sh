@@ -28,7 +28,7 @@ Description: Watches HTTP upgrades inside server processes
 Version: $version
 PC
 	build/shakedown man > "$made/man/shakedown.1"
-	for verb in run report explain doctor; do
+	for verb in run test report explain doctor; do
 		build/shakedown man "$verb" > "$made/man/shakedown-$verb.1"
 	done
 fi
@@ -38,13 +38,16 @@ put 755 build/libshakedown.so "$lib/libshakedown.so"
 put 644 "$made/shakedown.pc" "$pkg/shakedown.pc"
 put 644 share/completions/shakedown.bash "$prefix/share/bash-completion/completions/shakedown"
 put 644 docs/report.schema.json "$prefix/share/shakedown/report.schema.json"
-for page in shakedown shakedown-run shakedown-report shakedown-explain shakedown-doctor; do
+for scenario in share/scenarios/*.yaml; do
+	put 644 "$scenario" "$prefix/share/shakedown/scenarios/$(basename "$scenario")"
+done
+for page in shakedown shakedown-run shakedown-test shakedown-report shakedown-explain shakedown-doctor; do
 	put 644 "$made/man/$page.1" "$man/man1/$page.1"
 done
 
 # Folders that only held what was removed; one that others use stays.
 if [ "$what" = uninstall ]; then
-	for folder in "$prefix/share/shakedown" "$prefix/share/bash-completion/completions" \
+	for folder in "$prefix/share/shakedown/scenarios" "$prefix/share/shakedown" "$prefix/share/bash-completion/completions" \
 		"$prefix/share/bash-completion" "$man/man1" "$pkg"; do
 		[ ! -d "$dest$folder" ] || rmdir --ignore-fail-on-non-empty "$dest$folder"
 	done

@@ -15,7 +15,7 @@ _shakedown()
 	fi
 
 	# Behind "--", and behind the first word that is no option, the line is another command's.
-	if [[ $verb == run || $verb == doctor ]]; then
+	if [[ $verb == run || $verb == test || $verb == doctor ]]; then
 		for ((i = 2; i < COMP_CWORD; i++)); do
 			if [[ ${COMP_WORDS[i]} == -- ]]; then
 				if declare -F _command_offset >/dev/null; then

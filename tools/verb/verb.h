@@ -59,7 +59,7 @@ struct verb {
 	const struct verb_choices *operands; /* what completion may offer, NULL: files */
 };
 
-extern const struct verb verb_run, verb_report, verb_rules, verb_explain, verb_doctor;
+extern const struct verb verb_run, verb_test, verb_report, verb_rules, verb_explain, verb_doctor;
 
 /* Every verb, in the order help lists them; ends with NULL. */
 extern const struct verb *const verb_all[];

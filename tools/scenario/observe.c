@@ -1,0 +1,170 @@
+/* SPDX-License-Identifier: BSD-2-Clause
+ *
+ * scenario/observe: questions to a trace.
+ */
+#include "tools/scenario/observe.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/core.h"
+#include "tools/format/format.h"
+#include "tools/scenario/scenario.h"
+
+struct trace_set *observe_load(const char *folder)
+{
+	struct finding_options o;
+	struct trace_set *set;
+	char *error = NULL;
+
+	finding_options_default(&o);
+	set = trace_set_load(folder, &o, &error);
+	free(error);
+	return set;
+}
+
+static bool matches(const struct observe_where *w, const struct exchange *x)
+{
+	struct span target = x->request->target;
+	const uint8_t *query = target.n ? memchr(target.p, '?', target.n) : NULL;
+
+	if (x->conn->role != ROLE_SERVER || (w->attempt >= 0 && x->attempt != (w->attempt == 1)))
+		return false;
+	if (!w->path)
+		return true;
+	if (!target.n)
+		return false;
+	return pattern_matches(w->path, (const char *)target.p, target.n) ||
+	       (query &&
+		pattern_matches(w->path, (const char *)target.p, (size_t)(query - target.p)));
+}
+
+void observe_each(const struct trace_set *set, const struct observe_where *w, observe_visit *visit,
+		  void *ctx)
+{
+	for (uint32_t i = 0; set && i < set->images; i++) {
+		const struct image *img = &set->image[i];
+
+		for (uint32_t c = 0; c < img->process.connections; c++) {
+			const struct connection *conn = &img->process.connection[c];
+
+			for (uint32_t x = 0; x < conn->exchanges; x++) {
+				if (matches(w, &conn->exchange[x]))
+					visit(ctx, img, &conn->exchange[x]);
+			}
+		}
+	}
+}
+
+/* ---- phases ---- */
+
+bool observe_span(const struct image *img, const struct exchange *x, enum phase phase,
+		  uint64_t *ret_begin, uint64_t *ret_end)
+{
+	const struct connection *c = x->conn;
+	bool inside = false;
+
+	if (phase == PHASE_ACCEPTED && x->ordinal == 0) {
+		*ret_begin = c->t_open;
+		*ret_end = x->t_start ? x->t_start : img->process.t_end;
+		return c->t_open != 0;
+	}
+	for (uint32_t i = x->mark_start; i < c->marks; i++) {
+		const struct mark *m = &c->mark[i];
+
+		if (m->e.what != PHASE_CHANGE || (!inside && i >= x->mark_end))
+			continue;
+		if (inside) {
+			*ret_end = m->t_ns;
+			return true;
+		}
+		inside = m->e.phase == phase;
+		*ret_begin = *ret_end = m->t_ns;
+	}
+	if (inside)
+		*ret_end = img->process.t_end;
+	return inside;
+}
+
+struct count {
+	enum phase phase;
+	unsigned n;
+};
+
+static void count_phase(void *ctx, const struct image *img, const struct exchange *x)
+{
+	struct count *c = ctx;
+	uint64_t begin, end;
+
+	c->n += observe_span(img, x, c->phase, &begin, &end);
+}
+
+unsigned observe_phase(const struct trace_set *set, const struct observe_where *w, enum phase phase)
+{
+	struct count c = {phase, 0};
+
+	observe_each(set, w, count_phase, &c);
+	return c.n;
+}
+
+/* ---- findings ---- */
+
+static void tell(const struct finding *f, uint32_t n, observe_finding *visit, void *ctx)
+{
+	for (uint32_t i = 0; i < n; i++)
+		visit(ctx, &f[i]);
+}
+
+static void of_connection(const struct process *p, const struct connection *c,
+			  const struct finding_options *o, observe_finding *visit, void *ctx)
+{
+	static _Thread_local struct finding found[CASE_FINDINGS];
+	uint32_t n = finding_detect_connection(p, c, o, found);
+
+	tell(found, n, visit, ctx);
+	for (uint32_t x = 0; x < c->exchanges; x++) {
+		n = finding_detect(p, &c->exchange[x], o, found);
+		tell(found, n, visit, ctx);
+	}
+}
+
+void observe_findings(const struct trace_set *set, observe_finding *visit, void *ctx)
+{
+	struct finding_options o;
+
+	finding_options_default(&o);
+	for (uint32_t i = 0; set && i < set->images; i++) {
+		const struct image *img = &set->image[i];
+
+		tell(img->finding, img->findings, visit, ctx);
+		for (uint32_t c = 0; c < img->process.connections; c++)
+			of_connection(&img->process, &img->process.connection[c], &o, visit, ctx);
+	}
+}
+
+/* ---- calls ---- */
+
+bool observe_failed(const struct trace_set *set, const char *call, int error, char *ret,
+		    size_t size)
+{
+	for (uint32_t i = 0; set && i < set->images; i++) {
+		const struct image *img = &set->image[i];
+
+		for (uint32_t c = 0; c < img->process.connections; c++) {
+			const struct connection *conn = &img->process.connection[c];
+
+			for (uint32_t e = 0; e < conn->events; e++) {
+				const struct event *ev = &conn->event[e];
+				struct span name = format_call_name(img->header, ev->call);
+
+				if (ev->kind != EVENT_FAILED || ev->err != error ||
+				    (call && !span_is(name, call)))
+					continue;
+				snprintf(ret, size, "%.*s", (int)name.n, (const char *)name.p);
+				return true;
+			}
+		}
+	}
+	return false;
+}
