@@ -143,12 +143,12 @@ $(TOOL): $(MAIN_OBJ) $(TOOL_OBJ) $(B)/host/engine.o $(CORE_OBJ)
 	$(Q)$(CC) $(HOST_LD) $^ -o $@ $(HOST_LIBS)
 
 # A test that is a door of its own sees all names of the engine.
-$(B)/tests/unit/test_gate: tests/unit/test_gate.c $(B)/host/engine-all.o $(CORE_OBJ) $(B)/flags
+$(B)/tests/unit/test_gate $(B)/tests/unit/test_fault_act: $(B)/tests/unit/%: tests/unit/%.c $(B)/host/engine-all.o $(CORE_OBJ) $(B)/flags
 	@mkdir -p $(@D)
 	$(call say,TEST,$@)
 	$(Q)$(CC) $(HOST) -MMD -MP -MF $@.d $< $(B)/host/engine-all.o $(CORE_OBJ) -o $@ $(HOST_LD) -lcmocka -lpthread
 
-$(filter-out %/test_gate,$(UNIT)): $(B)/tests/unit/%: tests/unit/%.c $(TOOL_OBJ) $(B)/host/engine.o $(CORE_OBJ) $(B)/flags
+$(filter-out %/test_gate %/test_fault_act,$(UNIT)): $(B)/tests/unit/%: tests/unit/%.c $(TOOL_OBJ) $(B)/host/engine.o $(CORE_OBJ) $(B)/flags
 	@mkdir -p $(@D)
 	$(call say,TEST,$@)
 	$(Q)$(CC) $(HOST) -MMD -MP -MF $@.d $< $(TOOL_OBJ) $(B)/host/engine.o $(CORE_OBJ) -o $@ $(HOST_LD) -lcmocka -lpthread $(if $(findstring differential,$@),-lhttp_parser) $(HOST_LIBS)

@@ -14,7 +14,7 @@
  *         arrived and dropped     not fed: the application never saw it
  *         inserted, either way    not fed: nobody meant it
  *         corrupted, either way   fed as it was meant
- *         a frame that is split   fed as the one frame it was
+ *         a frame that is split   fed as the application has it: out as one frame, in as its pieces
  */
 #ifndef SHIM_ENGINE_FAULT_ACT_H
 #define SHIM_ENGINE_FAULT_ACT_H

@@ -35,14 +35,12 @@ static uint8_t corrupted(const struct fault_hit *h, uint64_t i, uint8_t b)
 	}
 }
 
-void fault_act_read(struct call *c, struct conn *conn, const struct fault_hit *h)
+static __attribute__((noinline)) uint64_t change(const struct call *c, const struct fault_hit *h)
 {
 	uint64_t want = h->act->param[FAULT_CORRUPT_bytes], done = 0;
 	struct gather g;
 	struct span s;
 
-	if (c->ret <= 0 || !gather_moved(c))
-		return;
 	gather_init(&g, c);
 	while (done < want && (s = gather_next(&g, want - done)).n) {
 		uint8_t *p = (uint8_t *)(uintptr_t)s.p;
@@ -51,12 +49,24 @@ void fault_act_read(struct call *c, struct conn *conn, const struct fault_hit *h
 			p[i] = corrupted(h, done + i, p[i]);
 		done += s.n;
 	}
-	fault_count_bytes(h, done);
-	fault_tell(c, conn, h, TRACE_FAULT_ACTED, (int64_t)done);
+	return done;
+}
+
+void fault_act_read(struct call *c, struct conn *conn, const struct fault_hit *h)
+{
+	uint64_t changed;
+
+	if (c->ret <= 0 || !gather_moved(c))
+		return;
+	changed = change(c, h);
+	fault_count_bytes(h, changed);
+	fault_tell(c, conn, h, TRACE_FAULT_ACTED, (int64_t)changed);
 }
 
 /* Send the beginning of c, changed.  Returns the kernel's answer; *ret_changed of what it took. */
-static int64_t send_changed(const struct call *c, const struct fault_hit *h, uint64_t *ret_changed)
+static __attribute__((noinline)) int64_t send_changed(const struct call *c,
+						      const struct fault_hit *h,
+						      uint64_t *ret_changed)
 {
 	uint64_t want = h->act->param[FAULT_CORRUPT_bytes];
 	uint8_t *scratch = fault_scratch_take();
@@ -76,12 +86,32 @@ static int64_t send_changed(const struct call *c, const struct fault_hit *h, uin
 	return n;
 }
 
+/* All of c, its beginning changed; where it does not block, what one call more moves.  Returns bytes. */
+static __attribute__((noinline)) int64_t send_all(const struct call *c, const struct fault_hit *h,
+						  uint64_t total, uint64_t *ret_changed)
+{
+	bool blocks = fault_piece_blocks(c);
+	int64_t moved;
+	uint64_t sum;
+
+	do {
+		moved = send_changed(c, h, ret_changed);
+	} while (moved == -EAGAIN && blocks && !fault_wait_out(fault_fd(c, DIR_TX)));
+	sum = *ret_changed;
+	while (moved > 0 && sum < total) {
+		moved = fault_piece_move(c, sum, total - sum, 0);
+		sum += moved > 0 ? (uint64_t)moved : 0;
+		if (!blocks)
+			break;
+	}
+	return sum ? (int64_t)sum : moved;
+}
+
 bool fault_corrupt_write(struct call *c, struct conn *conn, struct fault_conn *fc,
 			 const struct fault_hit *h)
 {
-	bool blocks = fault_piece_blocks(c);
-	int64_t total = fault_piece_total(c), moved;
-	uint64_t changed, sum;
+	int64_t total = fault_piece_total(c);
+	uint64_t changed;
 
 	if (total <= 0)
 		return true;
@@ -89,25 +119,13 @@ bool fault_corrupt_write(struct call *c, struct conn *conn, struct fault_conn *f
 		fault_tell(c, conn, h, TRACE_FAULT_FAILED, EOPNOTSUPP);
 		return true;
 	}
-	do {
-		moved = send_changed(c, h, &changed);
-	} while (moved == -EAGAIN && blocks && !fault_wait_out(fault_fd(c, DIR_TX)));
-	for (sum = changed; moved > 0 && sum < (uint64_t)total; sum += (uint64_t)moved) {
-		moved = fault_piece_move(c, sum, (uint64_t)total - sum, 0);
-		if (moved <= 0)
-			break;
-		if (!blocks) {
-			sum += (uint64_t)moved;
-			break;
-		}
-	}
+	fault_piece_answer(c, send_all(c, h, (uint64_t)total, &changed));
 	fault_count_bytes(h, changed);
-	if (changed)
-		fault_tell(c, conn, h, TRACE_FAULT_ACTED, (int64_t)changed);
-	else if (moved == -EAGAIN) /* the socket is full: the next call */
-		fc->own[DIR_TX] = (struct fault_own){.hit = *h, .len = 1};
+	if (!changed && c->ret == -EAGAIN) /* the socket is full: the next call */
+		fault_own_keep(fc, h);
+	else if (!changed)
+		fault_tell(c, conn, h, TRACE_FAULT_FAILED, -c->ret);
 	else
-		fault_tell(c, conn, h, TRACE_FAULT_FAILED, -moved);
-	fault_piece_answer(c, sum ? (int64_t)sum : moved);
+		fault_tell(c, conn, h, TRACE_FAULT_ACTED, (int64_t)changed);
 	return false;
 }

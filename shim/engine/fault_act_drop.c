@@ -72,14 +72,16 @@ static bool follows(struct fault_conn *fc, enum dir dir, int fd)
 /* Move what was to be sent to where nothing is kept. */
 static int64_t move_away(const struct call *c, uint64_t n)
 {
-	struct call away = *c;
+	const uint64_t *a = c->arg;
 	int fd = sys_open("/dev/null", O_WRONLY | O_CLOEXEC, 0);
-	int64_t moved;
+	int64_t moved = fd;
 
 	if (fd < 0)
 		return fd;
-	away.arg[call_table[c->id].op == OP_SPLICE ? 2 : 0] = (uint64_t)fd;
-	moved = fault_piece_move(&away, 0, n, 0);
+	if (call_table[c->id].op == OP_SENDFILE)
+		moved = sys_4(SYS_sendfile, fd, (long)a[1], (long)a[2], (long)n);
+	else
+		moved = sys_call(SYS_splice, (long)a[0], (long)a[1], fd, 0, (long)n, (long)a[5]);
 	sys_close(fd);
 	return moved;
 }
@@ -96,7 +98,7 @@ static int64_t swallow(const struct call *c)
 	return fault_piece_readable(c, (uint64_t)total) ? total : -EFAULT;
 }
 
-static bool drop_write(struct call *c, uint64_t *ret_dropped)
+static __attribute__((noinline)) bool drop_write(struct call *c, uint64_t *ret_dropped)
 {
 	int64_t n = swallow(c);
 
@@ -115,8 +117,8 @@ static int64_t wait_for_bytes(int fd)
 	return sys_call(SYS_recvfrom, fd, (long)&one, 1, MSG_PEEK, 0, 0);
 }
 
-static bool drop_read(struct call *c, struct conn *conn, const struct fault_conn *fc,
-		      uint64_t *ret_dropped)
+static __attribute__((noinline)) bool drop_read(struct call *c, struct conn *conn,
+						const struct fault_conn *fc, uint64_t *ret_dropped)
 {
 	int fd = fault_fd(c, DIR_RX);
 	bool blocks = fault_piece_blocks(c);
@@ -167,7 +169,8 @@ void fault_limit_begin(struct fault_conn *fc, const struct fault_hit *h)
 }
 
 /* Move up to room bytes; all of them unless the kernel says otherwise. */
-static int64_t move_up_to(const struct call *c, enum dir dir, uint64_t room)
+static __attribute__((noinline)) int64_t move_up_to(const struct call *c, enum dir dir,
+						    uint64_t room)
 {
 	uint64_t sum = 0;
 	int64_t moved = 0;
@@ -183,21 +186,15 @@ static int64_t move_up_to(const struct call *c, enum dir dir, uint64_t room)
 	return sum ? (int64_t)sum : moved;
 }
 
-static bool cut(struct call *c, struct conn *conn, struct fault_conn *fc, enum dir dir,
-		int64_t moved)
+/* The limit is reached. */
+static void cut(const struct call *c, struct conn *conn, struct fault_conn *fc, enum dir dir)
 {
-	enum fault_then then = (enum fault_then)fc->limit_then[dir];
 	struct fault_hit *h = &fc->on[dir];
 
 	h->off = fc->limit_at[dir] - 1;
 	fc->limit_at[dir] = 0;
-	fault_then(fc, dir, then, fault_fd(c, dir));
+	fault_then(fc, dir, (enum fault_then)fc->limit_then[dir], fault_fd(c, dir));
 	fault_tell(c, conn, h, TRACE_FAULT_ACTED, (int64_t)h->act->param[FAULT_LIMIT_bytes]);
-	if (moved > 0) {
-		fault_piece_answer(c, moved);
-		return false;
-	}
-	return then == FAULT_THEN_HANG ? fault_drop(c, conn, fc, dir, false) : true;
 }
 
 bool fault_limit(struct call *c, struct conn *conn, struct fault_conn *fc, enum dir dir)
@@ -208,13 +205,15 @@ bool fault_limit(struct call *c, struct conn *conn, struct fault_conn *fc, enum 
 
 	if (total <= 0 || (uint64_t)total < room)
 		return true;
-	if (!room)
-		return cut(c, conn, fc, dir, 0);
+	if (!room) {
+		cut(c, conn, fc, dir);
+		return !fc->drop_until[dir] || fault_drop(c, conn, fc, dir, false);
+	}
 	if (gather_flags(c) & MSG_PEEK)
 		return fault_piece_cap(c, room);
 	moved = move_up_to(c, dir, room);
 	if (moved == (int64_t)room)
-		return cut(c, conn, fc, dir, moved);
+		cut(c, conn, fc, dir);
 	fault_piece_answer(c, moved);
 	return false;
 }

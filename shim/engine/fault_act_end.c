@@ -43,7 +43,7 @@ int64_t fault_drain(int fd, uint64_t *ret_dropped)
 	return got;
 }
 
-static void close_now(int fd, bool drain)
+static __attribute__((noinline)) void close_now(int fd, bool drain)
 {
 	uint64_t dropped;
 
@@ -52,7 +52,7 @@ static void close_now(int fd, bool drain)
 		(void)fault_drain(fd, &dropped);
 }
 
-static bool has_resets(int fd)
+static __attribute__((noinline)) bool has_resets(int fd)
 {
 	int domain = 0;
 	uint32_t len = sizeof(domain);
@@ -112,7 +112,8 @@ static void reset_later(struct conn *conn, uint32_t conn_id, uint64_t what)
 }
 
 /* Resets at once, in time, or never: errno. */
-static int reset(struct conn *conn, struct fault_conn *fc, const struct fault_hit *h, int fd)
+static __attribute__((noinline)) int reset(struct conn *conn, struct fault_conn *fc,
+					   const struct fault_hit *h, int fd)
 {
 	enum fault_see see = (enum fault_see)h->act->param[FAULT_RESET_see];
 	uint64_t after = h->act->param[FAULT_RESET_after];
@@ -130,7 +131,7 @@ static int reset(struct conn *conn, struct fault_conn *fc, const struct fault_hi
 
 /* ---- now ---- */
 
-static void half_close(struct fault_conn *fc, enum dir dir, int fd)
+static __attribute__((noinline)) void half_close(struct fault_conn *fc, enum dir dir, int fd)
 {
 	uint64_t dropped;
 

@@ -82,6 +82,9 @@ bool fault_insert(struct call *c, struct conn *conn, struct fault_conn *fc,
 bool fault_frame(struct call *c, struct conn *conn, struct fault_conn *fc,
 		 const struct fault_hit *h);
 
+/* Nothing of it could be done now: with the next write. */
+void fault_own_keep(struct fault_conn *fc, const struct fault_hit *h);
+
 /* Move what is left of these, then what belongs to a frame that is split.  True: nothing is in c's way. */
 bool fault_own_goes_on(struct call *c, struct conn *conn, struct fault_conn *fc, enum dir dir);
 

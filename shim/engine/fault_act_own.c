@@ -11,14 +11,13 @@
  *     call is answered with them alone; the engine does not look at them (call.conn 0).
  * (3) A frame that is split keeps its payload bytes as they are: the key of a piece is the key of the frame,
  *     turned to where the piece begins.  Out, the header the application wrote counts as written and is not
- *     sent; in, it is taken out of the socket, and the engine is told of it.
+ *     sent; in, it is taken out of the socket, and the engine sees the pieces, as the application does.
  *
  * Source: RFC 6455 sections 5.2 to 5.5.
  */
 #include "shim/engine/fault_act_internal.h"
 #include "shim/engine/gate.h"
 #include "shim/engine/gather.h"
-#include "shim/engine/observe.h"
 #include "shim/engine/sys.h"
 
 #include "core/websocket/frame.h"
@@ -74,7 +73,8 @@ struct own_frame {
 	bool masked;
 };
 
-static void describe(const struct fault_hit *h, uint8_t role, struct own_frame *f)
+static __attribute__((noinline)) void describe(const struct fault_hit *h, uint8_t role,
+					       struct own_frame *f)
 {
 	const uint64_t *p = h->act->param;
 	uint64_t key = fault_draw(&h->unit, DRAW_KEY);
@@ -131,7 +131,8 @@ static __attribute__((noinline)) void make_bytes(const struct conn *conn,
 /* ---- moving them ---- */
 
 /* All that can be sent. 0, or why not all: -errno. */
-static int64_t send_own(const struct call *c, const struct conn *conn, struct fault_own *own)
+static __attribute__((noinline)) int64_t send_own(const struct call *c, const struct conn *conn,
+						  struct fault_own *own)
 {
 	int fd = fault_fd(c, DIR_TX);
 
@@ -157,7 +158,8 @@ static int64_t send_own(const struct call *c, const struct conn *conn, struct fa
 }
 
 /* As much as the application's buffers take. */
-static int64_t give_own(const struct call *c, const struct conn *conn, struct fault_own *own)
+static __attribute__((noinline)) int64_t give_own(const struct call *c, const struct conn *conn,
+						  struct fault_own *own)
 {
 	uint64_t left = own->len - own->done, done = own->done, n;
 	uint8_t *scratch = fault_scratch_take();
@@ -205,7 +207,8 @@ static bool move_own(struct call *c, struct conn *conn, struct fault_own *own, e
 	if (moved > 0)
 		fault_piece_answer_end(c);
 	fault_piece_answer(c, moved);
-	c->conn = 0;
+	if (!own->split.size)
+		c->conn = 0;
 	gate_rearm(conn, dir);
 	return false;
 }
@@ -259,42 +262,36 @@ static unsigned look(const struct call *c, enum dir dir, uint8_t *header, struct
 	return need;
 }
 
-/* Take the header out of the socket; for the engine it is as if the application had read it. */
-static void take_header(const struct call *c, struct conn *conn, uint8_t *scratch, unsigned n)
+static __attribute__((noinline)) unsigned find_header(const struct call *c, struct fault_own *own,
+						      const struct fault_hit *h)
 {
-	struct call *own = (struct call *)(void *)(scratch + FAULT_SCRATCH / 2);
-	int64_t got = sys_call(SYS_recvfrom, (long)c->arg[0], (long)scratch, n, MSG_DONTWAIT, 0, 0);
+	uint8_t header[HEADER];
+	unsigned need;
 
-	if (got <= 0)
-		return;
-	*own = *c;
-	own->id = CALL_read;
-	own->arg[1] = (uint64_t)(uintptr_t)scratch;
-	own->ret = got;
-	observe_moved(conn, own, DIR_RX, (uint64_t)got, false);
+	own->split.size = h->act->param[FAULT_FRAME_split];
+	need = look(c, (enum dir)h->dir, header, &own->split);
+	if (!need) {
+		own->split.size = 0;
+		return 0;
+	}
+	own->split.skip = h->dir == DIR_TX ? (uint8_t)need : 0;
+	if (h->dir == DIR_RX)
+		(void)sys_call(SYS_recvfrom, (long)c->arg[0], (long)header, need, MSG_DONTWAIT, 0,
+			       0);
+	own->hit = *h;
+	next_header(own);
+	return need;
 }
 
 static bool split(struct call *c, struct conn *conn, struct fault_conn *fc,
 		  const struct fault_hit *h)
 {
 	struct fault_own *own = &fc->own[h->dir];
-	struct fault_split s = {.size = h->act->param[FAULT_FRAME_split]};
-	uint8_t *scratch = fault_scratch_take();
-	unsigned need;
+	const struct fault_split *s = &own->split;
 
-	if (!scratch)
+	if (!find_header(c, own, h))
 		return true;
-	need = look(c, (enum dir)h->dir, scratch, &s);
-	if (need && h->dir == DIR_RX)
-		take_header(c, conn, scratch, need);
-	fault_scratch_give(scratch);
-	if (!need)
-		return true;
-	s.skip = h->dir == DIR_TX ? (uint8_t)need : 0;
-	own->hit = *h;
-	own->split = s;
-	next_header(own);
-	fault_tell(c, conn, h, TRACE_FAULT_ACTED, (int64_t)((s.len + s.size - 1) / s.size));
+	fault_tell(c, conn, h, TRACE_FAULT_ACTED, (int64_t)((s->len + s->size - 1) / s->size));
 	return fault_own_goes_on(c, conn, fc, (enum dir)h->dir);
 }
 
@@ -317,7 +314,8 @@ static uint64_t piece_left(const struct fault_split *s)
 	return piece < left ? piece : left;
 }
 
-static void read_split(struct call *c, struct conn *conn, struct fault_own *own)
+static __attribute__((noinline)) void read_split(struct call *c, struct conn *conn,
+						 struct fault_own *own)
 {
 	int64_t moved = fault_piece_move(c, 0, piece_left(&own->split), 0);
 
@@ -329,7 +327,8 @@ static void read_split(struct call *c, struct conn *conn, struct fault_own *own)
 }
 
 /* Bytes of c that were written, header or payload; all of them where it blocks.  -errno: none. */
-static int64_t write_split(struct call *c, struct conn *conn, struct fault_own *own, uint64_t total)
+static __attribute__((noinline)) int64_t write_split(struct call *c, struct conn *conn,
+						     struct fault_own *own, uint64_t total)
 {
 	struct fault_split *s = &own->split;
 	uint64_t sum = 0, n;
@@ -362,27 +361,44 @@ static int64_t write_split(struct call *c, struct conn *conn, struct fault_own *
 	return sum ? (int64_t)sum : moved;
 }
 
-bool fault_frame(struct call *c, struct conn *conn, struct fault_conn *fc,
-		 const struct fault_hit *h)
+static __attribute__((noinline)) uint64_t frame_size(const struct conn *conn,
+						     const struct fault_hit *h)
 {
 	struct own_frame f;
 
+	describe(h, conn->machine.role, &f);
+	return f.need + f.len;
+}
+
+bool fault_frame(struct call *c, struct conn *conn, struct fault_conn *fc,
+		 const struct fault_hit *h)
+{
 	if (h->act->param[FAULT_FRAME_split])
 		return split(c, conn, fc, h);
-	describe(h, conn->machine.role, &f);
-	return begin(c, conn, fc, h, f.need + f.len);
+	return begin(c, conn, fc, h, frame_size(conn, h));
+}
+
+/* ---- what is left ---- */
+
+void fault_own_keep(struct fault_conn *fc, const struct fault_hit *h)
+{
+	struct fault_own *own = &fc->own[DIR_TX];
+
+	if (&own->hit != h)
+		own->hit = *h;
+	own->len = 1;
+	own->done = 0;
+	own->split.size = 0;
 }
 
 bool fault_own_goes_on(struct call *c, struct conn *conn, struct fault_conn *fc, enum dir dir)
 {
 	struct fault_own *own = &fc->own[dir];
-	struct fault_hit h;
 	int64_t total;
 
 	if (own->done < own->len && own->hit.act->fault == FAULT_CORRUPT) {
 		own->done = own->len;
-		h = own->hit;
-		return fault_corrupt_write(c, conn, fc, &h);
+		return fault_corrupt_write(c, conn, fc, &own->hit);
 	}
 	if (dir == DIR_TX && own->split.size) {
 		total = fault_piece_total(c);

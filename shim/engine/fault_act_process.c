@@ -47,7 +47,7 @@ static _Noreturn void hold(uint32_t parent, uint64_t ns)
 		(void)sys_1(SYS_exit_group, 0);
 }
 
-static int pause_process(uint64_t ns)
+static __attribute__((noinline)) int pause_process(uint64_t ns)
 {
 	uint64_t all = UINT64_MAX, before = 0;
 	uint32_t self = sys_getpid();

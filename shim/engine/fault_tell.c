@@ -83,15 +83,14 @@ static __attribute__((noinline)) void show_conn(struct conn *conn, const struct 
 
 static __attribute__((noinline)) void write_record(const struct call *c, const struct conn *conn,
 						   const struct fault_hit *h, unsigned what,
-						   int64_t value)
+						   int64_t value, uint64_t stack)
 {
-	uint64_t t = clock_now(), stack = stack_take(c->place, t);
 	struct trace_fault *r = recorder_begin(TRACE_FAULT, sizeof(*r));
 	const char *name = fault_name((enum fault_id)h->act->fault);
 
 	if (!r)
 		return;
-	r->t_ns = t;
+	r->t_ns = clock_now();
 	r->stack = stack;
 	r->off = h->off;
 	r->unit = h->unit.unit;
@@ -116,12 +115,16 @@ static __attribute__((noinline)) void write_record(const struct call *c, const s
 void fault_tell(const struct call *c, struct conn *conn, const struct fault_hit *h, unsigned what,
 		int64_t value)
 {
+	uint64_t stack;
+
 	if (!(what & FAULT_TELL_SAME))
 		count(h, what & 0xff, value);
 	if (recorder_header) {
 		if (conn)
 			show_conn(conn, c);
-		write_record(c, conn, h, what, value);
+		/* Before the record, so that its frame does not lie below that of the other. */
+		stack = stack_take(c->place, clock_now());
+		write_record(c, conn, h, what, value, stack);
 	}
 	control_event();
 }
