@@ -47,12 +47,12 @@ static void sip_rounds(uint64_t v[4], unsigned rounds)
 	}
 }
 
-static uint64_t load_le(const uint8_t *p, size_t n)
+/* Up to eight bytes, the first one lowest. */
+static inline uint64_t load_le(const uint8_t *p, size_t n)
 {
 	uint64_t x = 0;
 
-	while (n--)
-		x = x << 8 | p[n];
+	memcpy(&x, p, n);
 	return x;
 }
 

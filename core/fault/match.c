@@ -94,7 +94,7 @@ bool fault_match_call(const struct fault_rule *r, const char *call)
 		return true;
 	if (r->text[r->call.off] == '%')
 		return fault_call_moves(call);
-	while (call[n] && n < r->call.len && r->text[r->call.off + n] == call[n])
+	while (n < r->call.len && call[n] && r->text[r->call.off + n] == call[n])
 		n++;
 	return n == r->call.len && !call[n];
 }

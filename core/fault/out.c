@@ -44,14 +44,14 @@ void fault_put_quoted(struct fault_out *o, struct span s)
 /* v / unit with as many decimals as it takes; unit is a power of ten. */
 static void put_decimal(struct fault_out *o, uint64_t v, uint64_t unit)
 {
-	fault_put_number(o, v / unit);
-	v %= unit;
-	if (v)
+	uint64_t whole = v / unit, part = v - whole * unit;
+
+	fault_put_number(o, whole);
+	if (part)
 		fault_put_byte(o, '.');
-	while (v) {
-		unit /= 10;
-		fault_put_byte(o, (char)('0' + v / unit));
-		v %= unit;
+	for (unit /= 10; part && unit; unit /= 10) {
+		fault_put_byte(o, (char)('0' + part / unit));
+		part %= unit;
 	}
 }
 
