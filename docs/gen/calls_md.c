@@ -58,7 +58,12 @@ static const struct {
 	{"FORGET", "New descriptors that are no connections",
 	 "If the number was believed to be a connection, its close went unseen."},
 	{"FORGET_PAIR", "New pairs of descriptors", "The same for two numbers."},
-	{"WAIT", "Waiting", "Passed straight on."},
+	{"WAIT", "Waiting",
+	 "Passed straight on, unless a fault holds a connection back: then what it holds is left "
+	 "out, and the wait is cut into slices that end at its deadline."},
+	{"IOCTL", "Device control",
+	 "Passed straight on, unless a fault holds a connection back or keeps bytes of it: "
+	 "`FIONREAD` and `TIOCOUTQ` are answered accordingly."},
 	{"POLL", "Registering for events",
 	 "Passed straight on. In Go programs it tells that somebody waits for the connection."},
 	{"FORK", "Children with a copy of the memory", "The child gets a trace file of its own."},

@@ -11,6 +11,7 @@
 #include "shim/engine/gather.h"
 #include "shim/engine/observe.h"
 #include "shim/engine/recorder.h"
+#include "shim/engine/queue.h"
 #include "shim/engine/reserve.h"
 #include "shim/engine/state.h"
 #include "shim/engine/sys.h"
@@ -82,7 +83,9 @@ static CORE_HOT NOINLINE bool write_enters(struct call *c)
 			c->t_enter = clock_ticks();
 			c->flags |= OBSERVE_TICKS;
 		}
-		return !control_acts() || fault_write(c, conn);
+		if (control_acts() && !fault_write(c, conn))
+			return false;
+		return !engine_gates || queue_enters(c, conn);
 	}
 	if (engine_tracks((int)c->arg[0]))
 		c->flags |= FLAG_TEXT;
@@ -96,7 +99,9 @@ static NOINLINE bool splice_enters(struct call *c)
 	if (to)
 		c->token = ++to->entered[DIR_TX];
 	c->t_enter = clock_now();
-	return !control_acts() || fault_splice(c, to, conn_of((int)c->arg[0]));
+	if (control_acts() && !fault_splice(c, to, conn_of((int)c->arg[0])))
+		return false;
+	return !engine_gates || !to || queue_enters(c, to);
 }
 
 /* From here on a filter may forbid any call that the application does not make itself. */
@@ -124,6 +129,8 @@ static NOINLINE void gate_closes(const struct call *c, enum call_op op)
 
 	if (op == OP_DUP2 ? c->arg[0] == first : op == OP_CLOSE_RANGE && c->arg[2] & 4)
 		return; /* nothing is closed: CLOSE_RANGE_CLOEXEC */
+	if (engine_is_stranger())
+		return;
 	if (last >= engine_fd_limit)
 		last = engine_fd_limit - UINT64_C(1);
 	for (uint64_t fd = first; fd <= last; fd++) {
@@ -132,6 +139,15 @@ static NOINLINE void gate_closes(const struct call *c, enum call_op op)
 		if (conn)
 			gate_closing(conn, (int)fd);
 	}
+}
+
+static NOINLINE bool shutdown_enters(struct call *c)
+{
+	struct conn *conn = conn_of((int)c->arg[0]);
+
+	if (control_acts() && !fault_other(c, OP_SHUTDOWN))
+		return false;
+	return !engine_gates || !conn || queue_enters(c, conn);
 }
 
 static NOINLINE bool poll_enters(struct call *c)
@@ -165,12 +181,18 @@ static inline __attribute__((always_inline)) bool other_enters(struct call *c, e
 		if (engine_faults || engine_gates)
 			gate_closes(c, op);
 		return !engine_faults || fault_other(c, op);
+	case OP_SHUTDOWN:
+		return shutdown_enters(c);
 	case OP_POLL:
 		return !engine_faults || (fault_other(c, op) && poll_enters(c));
 	case OP_WAIT:
 		if (engine_faults && !fault_other(c, op))
 			return false;
 		return !engine_gates || gate_wait_call(c);
+	case OP_IOCTL:
+		if (engine_faults && !fault_other(c, op))
+			return false;
+		return !engine_gates || gate_ioctl(c);
 	case OP_PRIVILEGE:
 		gate_privileges(false);
 		return !engine_faults || fault_other(c, op);

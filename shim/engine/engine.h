@@ -165,7 +165,7 @@ static inline bool engine_wants(enum call_op op, enum call_shape shape, uint64_t
 	case OP_WAIT:
 		return engine_gates;
 	case OP_IOCTL:
-		return engine_faults && engine_tracks((int)a0);
+		return (engine_faults || engine_gates) && engine_tracks((int)a0);
 	case OP_DUP2:
 		return engine_tracks((int)a0) || engine_tracks((int)a1);
 	case OP_ACCEPT:

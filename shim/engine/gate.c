@@ -3,7 +3,9 @@
  * gate: see gate.h: which directions are held back, and until when.
  */
 #include "shim/engine/clock.h"
+#include "shim/engine/control.h"
 #include "shim/engine/gate_internal.h"
+#include "shim/engine/queue.h"
 #include "shim/engine/reserve.h"
 #include "shim/engine/state.h"
 #include "shim/engine/sys.h"
@@ -11,6 +13,7 @@
 #include <errno.h>
 #include <poll.h>
 #include <sched.h>
+#include <sys/ioctl.h>
 
 enum {
 	SPINS = 64, /* looks at the lock before the processor is given to others */
@@ -23,6 +26,7 @@ enum {
 static struct reserve pool;
 static struct gate_row *rows;
 static uint32_t holder; /* thread that is in here, 0: nobody */
+static uint32_t ending; /* calls of gate_end under way */
 
 bool gate_enter(uint32_t me)
 {
@@ -294,10 +298,59 @@ static bool next_task(uint64_t now, struct gate_due *ret)
 	return true;
 }
 
+/* Did somebody say release since we looked last? */
+static bool was_released(void)
+{
+	static uint64_t seen;
+	uint64_t all = 0;
+
+	for (unsigned i = 0; i < CONTROL_NAMES; i++)
+		all += __atomic_load_n(&control_page->release[i].count, __ATOMIC_RELAXED);
+	return __atomic_exchange_n(&seen, all, __ATOMIC_RELAXED) != all;
+}
+
+/* Those that wait for a release: who was meant is found out by the calls that follow. */
+static bool open_those_without_end(void)
+{
+	bool some = false;
+
+	for (uint32_t at = 0; at < gate_due_count();) {
+		struct gate_due *d = gate_due_at(at);
+
+		if (d->task || d->at != GATE_RELEASE) {
+			at++;
+		} else {
+			open_due(d);
+			some = true;
+		}
+	}
+	return some;
+}
+
+/* Rules change from outside, and what they held is let go even if no call comes. */
+static __attribute__((noinline)) void look_at_rules(uint64_t now)
+{
+	static uint64_t looked;
+	uint64_t last = __atomic_load_n(&looked, __ATOMIC_RELAXED);
+
+	if (!control_page || now - last < GATE_TICK ||
+	    !__atomic_compare_exchange_n(&looked, &last, now, false, __ATOMIC_RELAXED,
+					 __ATOMIC_RELAXED))
+		return;
+	(void)control_look();
+	if (!was_released() || !gate_enter(clock_thread()))
+		return;
+	while (open_those_without_end())
+		;
+	gate_leave();
+}
+
 void gate_expire(uint64_t now)
 {
 	struct gate_due due;
 	bool more = true;
+
+	look_at_rules(now);
 
 	while (more && gate_due_next() <= now) {
 		if (!gate_enter(clock_thread()))
@@ -330,10 +383,27 @@ bool gate_later(struct conn *conn, uint64_t at, gate_task *task, uint64_t what)
 
 /* ---- the ends of things ---- */
 
+bool gate_ioctl(struct call *c)
+{
+	const struct conn *conn = conn_of((int)c->arg[0]);
+	uint64_t queued = conn ? queue_bytes(conn) : 0;
+	int *value = (int *)c->arg[2];
+
+	if (!conn || !(c->arg[1] == FIONREAD ? gate_holds(conn, DIR_RX)
+					     : c->arg[1] == TIOCOUTQ && queued))
+		return true;
+	c->ret = sys_ioctl((int)c->arg[0], c->arg[1], value);
+	if (c->ret >= 0) /* then it could be written */
+		*value = c->arg[1] == FIONREAD ? 0 : *value + (int)queued;
+	return false;
+}
+
 void gate_closing(struct conn *conn, int fd)
 {
 	struct gate_row *row;
 
+	if (conn->refs <= 1)
+		queue_closes(conn, fd, 0);
 	if (!rows || !gate_enter(clock_thread()))
 		return;
 	row = gate_row_find(conn);
@@ -355,11 +425,17 @@ void gate_privileges(bool over)
 		gate_thread_want(0);
 }
 
+bool gate_ends(void)
+{
+	return __atomic_load_n(&ending, __ATOMIC_RELAXED);
+}
+
 void gate_end(void)
 {
 	struct gate_due due;
 	bool more = true;
 
+	__atomic_fetch_add(&ending, 1, __ATOMIC_RELAXED);
 	for (unsigned i = 0; more && engine_gates && i < 2 * GATE_DUES; i++) {
 		if (!gate_enter(clock_thread()))
 			break;
@@ -368,6 +444,7 @@ void gate_end(void)
 		if (more)
 			due.task(conn_at(due.row), due.id, due.what);
 	}
+	__atomic_fetch_sub(&ending, 1, __ATOMIC_RELAXED);
 	gate_thread_stop();
 }
 
@@ -376,6 +453,8 @@ void gate_forked(void)
 	size_t n = rows ? pool.open / sizeof(*rows) : 0;
 
 	holder = 0;
+	ending = 0;
+	queue_forked();
 	gate_thread_forked();
 	for (size_t i = 0; i < n; i++) {
 		if (gate_held(&rows[i]))

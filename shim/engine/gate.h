@@ -62,6 +62,9 @@ bool gate_epoll_ctl(struct call *c, struct conn *conn);
 void gate_epoll_ctl_done(const struct call *c, struct conn *conn);
 bool gate_wait_call(struct call *c);
 
+/* FIONREAD, while reads are held back, and TIOCOUTQ, while writes wait in the queue. */
+bool gate_ioctl(struct call *c);
+
 /* A descriptor of conn is about to be closed. */
 void gate_closing(struct conn *conn, int fd);
 

@@ -187,6 +187,17 @@ void gate_registrations_apply(struct conn *conn, struct gate_row *row, bool edge
 	}
 }
 
+void gate_registrations_end(struct conn *conn, struct gate_row *row)
+{
+	while (row->first) {
+		const struct gate_registration *r = &registrations[row->first - 1];
+
+		if (conn_of(r->fd) == conn)
+			(void)control(EPOLL_CTL_DEL, r->epoll, r->fd, 0, 0);
+		drop(&row->first);
+	}
+}
+
 /* ---- those that were never seen ---- */
 
 void gate_epoll_seen(int epoll)

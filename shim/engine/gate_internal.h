@@ -68,6 +68,8 @@ void gate_open(struct conn *conn, struct gate_row *row, enum dir dir);
 bool gate_shut(struct conn *conn, struct gate_row *row, enum dir dir, uint64_t at, uint32_t rule);
 /* How long a wait until `end` may go on before gates are looked at; UINT64_MAX: for ever. */
 uint64_t gate_slice(uint64_t now, uint64_t end);
+/* Everything is due: the process or image ends. */
+bool gate_ends(void);
 /* Map n bytes for the length of a call; NULL when there is no memory. */
 void *gate_map(size_t n);
 
@@ -96,6 +98,8 @@ void gate_registrations_apply(struct conn *conn, struct gate_row *row, bool edge
 /* Find those of a connection that were never seen.  again: although it was done before. */
 void gate_registrations_seek(struct conn *conn, struct gate_row *row, bool again);
 void gate_epoll_seen(int epoll);
+/* The connection leaves all sets. */
+void gate_registrations_end(struct conn *conn, struct gate_row *row);
 
 /* ---- gate_fdinfo.c ---- */
 

@@ -1,10 +1,431 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
  * queue: see queue.h.
+ *
+ * Queues and pieces of memory are changed under the lock of gates; what is sent under it does not wait.
+ *
+ * Source: send(2), close(2), shutdown(2), tcp(7) (SIOCOUTQ), epoll(7) (closing one of several descriptors).
  */
 #include "shim/engine/queue.h"
+#include "shim/engine/clock.h"
+#include "shim/engine/fault_piece.h"
+#include "shim/engine/gate_internal.h"
+#include "shim/engine/reserve.h"
+#include "shim/engine/sys.h"
+
+#include <errno.h>
+#include <poll.h>
+
+enum {
+	QUEUES = 1024,
+	CHUNKS = 16384,
+	CHUNKS_OF_ONE = 256,
+	CHUNK = 4096,
+	AGAIN = 2000000, /* ns until a socket that was full is tried again */
+	LAST_WAIT = 100, /* ms, for one that is full when the process ends */
+	APART = 512,	 /* descriptors of ours have numbers from here on, if they may */
+};
+
+struct chunk {
+	uint64_t at;   /* when it leaves */
+	uint32_t next; /* 1 + the next one */
+	uint16_t from, len;
+	uint8_t data[CHUNK - 16];
+};
+_Static_assert(sizeof(struct chunk) == CHUNK, "one page");
+
+struct queue {
+	uint32_t row, id; /* of the connection; id 0: free */
+	uint32_t first, last; /* 1 + chunk */
+	uint32_t chunks;
+	uint32_t turn; /* counts its uses: tasks of an earlier one come late */
+	uint64_t bytes;
+	uint64_t cookie;
+	uint64_t closes_at;
+	int32_t fd;
+	bool shuts, closed, due;
+};
+
+static struct reserve pool, of_rows;
+static struct chunk *chunks;
+static uint16_t *numbers; /* 1 + queue, by row of connections */
+static struct queue queues[QUEUES];
+static uint32_t fresh, free_one;
+
+/* ---- memory; the lock is held ---- */
+
+static bool start(void)
+{
+	if (chunks)
+		return true;
+	if (!of_rows.base && !reserve_start(&of_rows, sizeof(*numbers) * TRACE_CONNECTIONS))
+		return false;
+	if (!reserve_start(&pool, sizeof(struct chunk) * CHUNKS))
+		return false;
+	numbers = (uint16_t *)of_rows.base;
+	chunks = (struct chunk *)pool.base;
+	return true;
+}
+
+static struct queue *find(const struct conn *conn)
+{
+	uint32_t row = conn_row(conn);
+	struct queue *q;
+
+	if (!chunks || (row + 1) * sizeof(*numbers) > of_rows.open || !numbers[row])
+		return NULL;
+	q = &queues[numbers[row] - 1];
+	return q->id == conn->id && q->row == row ? q : NULL;
+}
+
+static struct queue *make(const struct conn *conn, int fd)
+{
+	uint32_t row = conn_row(conn);
+	struct queue *q = find(conn);
+
+	if (q || !start() || !reserve_open(&of_rows, (row + 1) * sizeof(*numbers)))
+		return q;
+	for (unsigned i = 0; i < QUEUES; i++) {
+		q = &queues[i];
+		if (q->id)
+			continue;
+		*q = (struct queue){.row = row, .id = conn->id, .fd = fd, .turn = q->turn + 1};
+		numbers[row] = (uint16_t)(i + 1);
+		return q;
+	}
+	return NULL;
+}
+
+static uint32_t take_chunk(void)
+{
+	uint32_t i = free_one;
+
+	if (i) {
+		free_one = chunks[i - 1].next;
+		return i;
+	}
+	if (fresh == CHUNKS || !reserve_open(&pool, (fresh + 1) * sizeof(struct chunk)))
+		return 0;
+	return ++fresh;
+}
+
+static void drop_first(struct queue *q)
+{
+	struct chunk *c = &chunks[q->first - 1];
+	uint32_t i = q->first;
+
+	q->first = c->next;
+	if (!q->first)
+		q->last = 0;
+	q->chunks--;
+	c->next = free_one;
+	free_one = i;
+}
+
+static struct chunk *add_chunk(struct queue *q, uint64_t at)
+{
+	uint32_t i = q->chunks < CHUNKS_OF_ONE ? take_chunk() : 0;
+
+	if (!i)
+		return NULL;
+	chunks[i - 1].at = at;
+	chunks[i - 1].next = 0;
+	chunks[i - 1].from = chunks[i - 1].len = 0;
+	if (q->last)
+		chunks[q->last - 1].next = i;
+	else
+		q->first = i;
+	q->last = i;
+	q->chunks++;
+	return &chunks[i - 1];
+}
+
+/* ---- out ---- */
+
+static bool is_broken(int fd)
+{
+	struct pollfd p = {.fd = fd};
+
+	return sys_3(SYS_poll, (long)&p, 1, 0) != 0;
+}
+
+static void lose(struct queue *q)
+{
+	while (q->first)
+		drop_first(q);
+	q->bytes = 0;
+}
+
+/* Send what is due.  False: the socket is full. */
+static bool send_due(struct queue *q, uint64_t now)
+{
+	while (q->first && chunks[q->first - 1].at <= now) {
+		struct chunk *c = &chunks[q->first - 1];
+		long n;
+
+		if (is_broken(q->fd)) {
+			lose(q);
+			break;
+		}
+		n = sys_call(SYS_sendto, q->fd, (long)(c->data + c->from), c->len,
+			     MSG_DONTWAIT | MSG_NOSIGNAL, 0, 0);
+		if (n == -EAGAIN)
+			return false;
+		if (n < 0) {
+			lose(q);
+			break;
+		}
+		c->from = (uint16_t)(c->from + n);
+		c->len = (uint16_t)(c->len - n);
+		q->bytes -= (uint64_t)n;
+		if (!c->len)
+			drop_first(q);
+	}
+	return true;
+}
+
+/* What came behind the bytes. */
+static void finish(struct queue *q)
+{
+	if (q->shuts)
+		(void)sys_2(SYS_shutdown, q->fd, SHUT_WR);
+	/* The application may have closed whatever it found. */
+	if (q->closed && conn_cookie(q->fd) == q->cookie)
+		(void)sys_close(q->fd);
+	q->id = 0;
+}
+
+static void work(struct conn *conn, uint32_t id, uint64_t what);
+
+/* Come back when there is something to do. The lock is held. */
+static void plan(struct queue *q, uint64_t at)
+{
+	struct gate_due *d = q->due ? NULL : gate_due_add(at);
+
+	if (!d)
+		return;
+	d->task = work;
+	d->what = (uint64_t)q->turn << 32 | (uint64_t)(q - queues);
+	d->row = q->row;
+	d->id = q->id;
+	q->due = true;
+}
+
+static void go_on(struct queue *q, uint64_t now)
+{
+	if (!send_due(q, now))
+		return plan(q, now + AGAIN);
+	if (q->first)
+		return plan(q, chunks[q->first - 1].at);
+	if (q->closed && q->closes_at > now)
+		return plan(q, q->closes_at);
+	finish(q);
+}
+
+/* Now or never; what a socket does not take is lost. */
+static void send_last(struct queue *q)
+{
+	struct pollfd p = {.fd = q->fd, .events = POLLOUT};
+
+	while (!send_due(q, UINT64_MAX) && sys_3(SYS_poll, (long)&p, 1, LAST_WAIT) > 0)
+		;
+	while (q->first)
+		drop_first(q);
+	finish(q);
+}
+
+static void work(struct conn *conn, uint32_t id, uint64_t what)
+{
+	struct queue *q = &queues[(uint32_t)what % QUEUES];
+	uint64_t now = clock_now();
+
+	if (!gate_enter(clock_thread()))
+		return;
+	if (q->id == id && q->turn == what >> 32) {
+		q->due = false;
+		if (gate_ends())
+			send_last(q);
+		else
+			go_on(q, now);
+	}
+	gate_leave();
+}
+
+/* ---- in ---- */
+
+/* Copy the bytes of a write behind the others, as many as there is room for. */
+static int64_t append(struct queue *q, const struct call *c, uint64_t total, uint64_t at)
+{
+	uint64_t done = 0;
+
+	while (done < total) {
+		struct chunk *to = q->last ? &chunks[q->last - 1] : NULL;
+		uint64_t n = total - done;
+		int64_t got;
+
+		if (!to || to->at != at || to->from + to->len == (int)sizeof(to->data))
+			to = add_chunk(q, at);
+		if (!to)
+			break;
+		if (n > sizeof(to->data) - to->from - to->len)
+			n = sizeof(to->data) - to->from - to->len;
+		got = fault_piece_get(c, done, to->data + to->from + to->len, n);
+		if (got <= 0)
+			return done ? (int64_t)done : got;
+		to->len = (uint16_t)(to->len + got);
+		done += (uint64_t)got;
+		q->bytes += (uint64_t)got;
+	}
+	return (int64_t)done;
+}
+
+static bool can_keep(const struct call *c)
+{
+	const struct call_row *row = &call_table[c->id];
+
+	return row->op == OP_WRITE && row->shape != SHAPE_MMSG && row->shape != SHAPE_NONE;
+}
+
+/* Returns bytes taken, 0 when there is no room, -1 when the call is none for the queue, or -errno. */
+static __attribute__((noinline)) int64_t take(struct call *c, struct conn *conn, uint64_t until)
+{
+	int64_t total = can_keep(c) ? fault_piece_total(c) : -1, took = -1;
+	struct queue *q;
+
+	if (total <= 0 || !gate_enter(clock_thread_at(c->place)))
+		return -1;
+	q = is_broken((int)c->arg[0]) ? NULL : make(conn, (int)c->arg[0]);
+	if (q && (q->shuts || q->closed)) {
+		took = -EPIPE;
+	} else if (q) {
+		uint64_t last = q->last ? chunks[q->last - 1].at : 0;
+
+		took = append(q, c, (uint64_t)total, until > last ? until : last);
+		if (q->first)
+			plan(q, chunks[q->first - 1].at);
+		else
+			q->id = 0;
+	}
+	gate_leave();
+	if (took > 0)
+		gate_thread_want(until);
+	return took;
+}
 
 bool queue_write(struct call *c, struct conn *conn, uint64_t until)
 {
+	int64_t took;
+
+	while ((took = take(c, conn, until)) == 0) {
+		/* Full: until something left. */
+		if (gate_wait(c, conn, DIR_TX, clock_now() + AGAIN, UINT32_MAX) == GATE_ANSWERED)
+			return false;
+	}
+	if (took == -1)
+		return true;
+	c->ret = took;
+	return false;
+}
+
+/* Something queued comes before what this call does. */
+static bool is_queued(struct conn *conn, const struct call *c, uint64_t *ret_last)
+{
+	struct queue *q;
+	bool queued = false;
+
+	if (!chunks || !gate_enter(clock_thread_at(c->place)))
+		return false;
+	q = find(conn);
+	if (q && q->first) {
+		queued = true;
+		*ret_last = chunks[q->last - 1].at;
+		if (call_table[c->id].op == OP_SHUTDOWN)
+			q->shuts = true;
+	}
+	gate_leave();
+	return queued;
+}
+
+bool queue_enters(struct call *c, struct conn *conn)
+{
+	bool shuts = call_table[c->id].op == OP_SHUTDOWN;
+	uint64_t last;
+
+	if (shuts && (int)c->arg[1] == SHUT_RD)
+		return true;
+	while (is_queued(conn, c, &last)) {
+		if (shuts) {
+			c->ret = 0;
+			return false;
+		}
+		if (can_keep(c))
+			return queue_write(c, conn, last);
+		if (gate_wait(c, conn, DIR_TX, last + AGAIN, UINT32_MAX) == GATE_ANSWERED)
+			return false;
+	}
 	return true;
+}
+
+/* ---- closing ---- */
+
+static int keep_descriptor(int fd)
+{
+	int kept = (int)sys_3(SYS_fcntl, fd, F_DUPFD_CLOEXEC, APART);
+
+	return kept >= 0 ? kept : (int)sys_3(SYS_fcntl, fd, F_DUPFD_CLOEXEC, 3);
+}
+
+void queue_closes(struct conn *conn, int fd, uint64_t until)
+{
+	struct gate_row *row;
+	struct queue *q;
+	int kept;
+
+	if ((!chunks && !until) || !gate_enter(clock_thread()))
+		return;
+	q = until ? make(conn, fd) : find(conn);
+	if (q && q->closed)
+		q = NULL;
+	kept = q && (until || q->first) ? keep_descriptor(fd) : -1;
+	if (kept >= 0) {
+		/* Sets would go on to report a socket that is open, under a number that is not. */
+		row = gate_row_of(conn);
+		if (row) {
+			gate_registrations_seek(conn, row, false);
+			gate_registrations_end(conn, row);
+		}
+		q->fd = kept;
+		q->cookie = conn_cookie(kept);
+		q->closed = true;
+		q->closes_at = until;
+		plan(q, q->first ? chunks[q->first - 1].at : until);
+		until = q->first ? chunks[q->first - 1].at : until;
+	} else if (q) {
+		(void)send_due(q, UINT64_MAX);
+		lose(q);
+		q->id = 0;
+	}
+	gate_leave();
+	if (kept >= 0)
+		gate_thread_want(until);
+}
+
+uint64_t queue_bytes(const struct conn *conn)
+{
+	const struct queue *q = find(conn);
+
+	return q ? q->bytes : 0;
+}
+
+void queue_forked(void)
+{
+	for (unsigned i = 0; i < QUEUES; i++) {
+		if (!queues[i].id)
+			continue;
+		/* The descriptor is inherited, and would put the FIN off. */
+		if (queues[i].closed && conn_cookie(queues[i].fd) == queues[i].cookie)
+			(void)sys_close(queues[i].fd);
+		lose(&queues[i]);
+		queues[i].id = 0;
+	}
 }

@@ -4,7 +4,7 @@
  *
  * (1) Only numbers marked in libc_syscall_watch come here; the assembly file lets all others jump on.
  *     A number that may share our memory with a child (vfork, clone, clone3) jumps on, too, once
- *     that is noted.
+ *     that is noted, and so does pselect6, whose last argument is not that of libc's function.
  * (2) The result and errno are those of the next definition of syscall().
  */
 #include "shim/libc/door.h"
@@ -26,7 +26,7 @@ void libc_syscall_start(void)
 	for (long nr = 0; nr < SYSCALL_NUMBERS; nr++) {
 		unsigned id = call_from_nr(nr);
 
-		if (id < CALL_COUNT && call_table[id].op != OP_WAIT && call_table[id].op != OP_POLL)
+		if (id < CALL_COUNT && id != CALL_pselect)
 			libc_syscall_watch[nr] = call_table[id].op == OP_VFORK ? 2 : 1;
 	}
 }

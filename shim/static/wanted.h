@@ -17,8 +17,6 @@
 static inline bool static_wants_op(enum call_op op, int32_t nr)
 {
 	switch (op) {
-	case OP_WAIT:
-	case OP_POLL:
 	case OP_FORK:
 	case OP_VFORK:
 	case OP_SPAWN:

@@ -50,6 +50,7 @@
 #define openat64 row_openat64
 #define mq_open	 row_mq_open
 #define prctl	 row_prctl
+#define ioctl	 row_ioctl
 /* FILE * in libc */
 #define fdopen row_fdopen
 #include "shim/engine/calls.def"
