@@ -26,6 +26,8 @@ enum {
 static struct reserve pool;
 static struct gate_row *rows;
 static uint32_t holder; /* thread that is in here, 0: nobody */
+static uint64_t rules;	/* that are on */
+static uint32_t rules_changed;
 static uint32_t ending; /* calls of gate_end under way */
 
 bool gate_enter(uint32_t me)
@@ -158,7 +160,7 @@ static int descriptor_of(const struct call *c, enum dir dir)
 }
 
 /* Its end is reported whatever is asked for, again and again. */
-static bool is_gone(int fd)
+static __attribute__((noinline)) bool is_gone(int fd)
 {
 	struct pollfd p = {.fd = fd};
 	struct timespec now = {0};
@@ -167,7 +169,8 @@ static bool is_gone(int fd)
 }
 
 /* The lock is held.  Does the gate stand, for a call that would meet it? */
-static bool stands(struct conn *conn, struct gate_row *row, enum dir dir, int fd)
+static __attribute__((noinline)) bool stands(struct conn *conn, struct gate_row *row, enum dir dir,
+					     int fd)
 {
 	if (!row->due[dir])
 		return false;
@@ -178,7 +181,7 @@ static bool stands(struct conn *conn, struct gate_row *row, enum dir dir, int fd
 }
 
 /* Nobody who does not block must be told of what he does not get. */
-static void cover(struct conn *conn, struct gate_row *row, enum dir dir)
+static __attribute__((noinline)) void cover(struct conn *conn, struct gate_row *row, enum dir dir)
 {
 	uint16_t n = row->again[dir] < UINT16_MAX ? ++row->again[dir] : 0;
 
@@ -254,14 +257,14 @@ static void open_due(struct gate_due *d)
 }
 
 /* One way through the heap; those that take the place of others may be passed over. */
-static bool open_those_outside(uint64_t rules)
+static bool open_those_outside(uint64_t of)
 {
 	bool some = false;
 
 	for (uint32_t at = 0; at < gate_due_count();) {
 		struct gate_due *d = gate_due_at(at);
 
-		if (d->task || (d->rule < 64 && rules >> d->rule & 1)) {
+		if (d->task || (d->rule < 64 && of >> d->rule & 1)) {
 			at++;
 		} else {
 			open_due(d);
@@ -271,13 +274,11 @@ static bool open_those_outside(uint64_t rules)
 	return some;
 }
 
+/* Only noted: whoever sees the new state first may have little stack left. */
 void gate_state_changed(uint64_t rules_on)
 {
-	if (!engine_gates || !gate_enter(clock_thread()))
-		return;
-	while (open_those_outside(rules_on))
-		;
-	gate_leave();
+	__atomic_store_n(&rules, rules_on, __ATOMIC_RELAXED);
+	__atomic_store_n(&rules_changed, 1, __ATOMIC_RELEASE);
 }
 
 /* Take out the first task that is due, letting directions go before it. */
@@ -327,8 +328,9 @@ static bool open_those_without_end(void)
 	return some;
 }
 
-/* Rules change from outside, and what they held is let go even if no call comes. */
-static __attribute__((noinline)) void look_at_rules(uint64_t now)
+/* Rules change from outside, and what they held is let go even if no call comes.  True: somebody said
+ * release. */
+static __attribute__((noinline)) bool look_at_rules(uint64_t now)
 {
 	static uint64_t looked;
 	uint64_t last = __atomic_load_n(&looked, __ATOMIC_RELAXED);
@@ -336,11 +338,20 @@ static __attribute__((noinline)) void look_at_rules(uint64_t now)
 	if (!control_page || now - last < GATE_TICK ||
 	    !__atomic_compare_exchange_n(&looked, &last, now, false, __ATOMIC_RELAXED,
 					 __ATOMIC_RELAXED))
-		return;
+		return false;
 	(void)control_look();
-	if (!was_released() || !gate_enter(clock_thread()))
+	return was_released();
+}
+
+static __attribute__((noinline)) void follow_rules(bool released)
+{
+	bool changed = __atomic_exchange_n(&rules_changed, 0, __ATOMIC_ACQUIRE);
+
+	if (!(released || changed) || !gate_enter(clock_thread()))
 		return;
-	while (open_those_without_end())
+	while (released && open_those_without_end())
+		;
+	while (changed && open_those_outside(rules))
 		;
 	gate_leave();
 }
@@ -350,7 +361,7 @@ void gate_expire(uint64_t now)
 	struct gate_due due;
 	bool more = true;
 
-	look_at_rules(now);
+	follow_rules(look_at_rules(now));
 
 	while (more && gate_due_next() <= now) {
 		if (!gate_enter(clock_thread()))
@@ -389,8 +400,8 @@ bool gate_ioctl(struct call *c)
 	uint64_t queued = conn ? queue_bytes(conn) : 0;
 	int *value = (int *)c->arg[2];
 
-	if (!conn || !(c->arg[1] == FIONREAD ? gate_holds(conn, DIR_RX)
-					     : c->arg[1] == TIOCOUTQ && queued))
+	if (!conn ||
+	    !(c->arg[1] == FIONREAD ? gate_holds(conn, DIR_RX) : c->arg[1] == TIOCOUTQ && queued))
 		return true;
 	c->ret = sys_ioctl((int)c->arg[0], c->arg[1], value);
 	if (c->ret >= 0) /* then it could be written */

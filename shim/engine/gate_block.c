@@ -53,7 +53,7 @@ bool gate_blocks(const struct call *c, int fd)
 }
 
 /* When the socket's own time limit is over. */
-static uint64_t limit_of(int fd, enum dir dir, uint64_t now)
+static __attribute__((noinline)) uint64_t limit_of(int fd, enum dir dir, uint64_t now)
 {
 	int64_t t[2] = {0, 0};
 	uint32_t len = sizeof(t);
@@ -77,7 +77,7 @@ enum next {
 };
 
 /* Let a signal through that waits for the thread's own mask. */
-static enum next let_through(uint64_t mask, bool limited)
+static __attribute__((noinline)) enum next let_through(uint64_t mask, bool limited)
 {
 	struct action a = {0};
 	uint64_t pending = 0;
@@ -99,7 +99,7 @@ static enum next let_through(uint64_t mask, bool limited)
 }
 
 /* Returns true when the connection's end is there. */
-static bool rest(int fd, uint64_t ns)
+static __attribute__((noinline)) bool rest(int fd, uint64_t ns)
 {
 	struct timespec t = {.tv_sec = (time_t)(ns / SECOND), .tv_nsec = (long)(ns % SECOND)};
 	struct pollfd p = {.fd = fd};

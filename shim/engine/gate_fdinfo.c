@@ -28,14 +28,13 @@ static bool start(void)
 
 static __attribute__((noinline)) int open_number(const char *folder, int number)
 {
-	char path[48];
 	struct line l;
 
-	line_init(&l, path, sizeof(path));
+	line_init(&l, buffer, GATE_BUFFER);
 	line_add(&l, folder);
 	if (number >= 0)
 		line_add_number(&l, (uint64_t)number);
-	return sys_open(path, O_RDONLY | O_CLOEXEC, 0);
+	return sys_open(buffer, O_RDONLY | O_CLOEXEC, 0);
 }
 
 /* Move *at behind name, which blanks follow. */

@@ -35,7 +35,7 @@ struct chunk {
 _Static_assert(sizeof(struct chunk) == CHUNK, "one page");
 
 struct queue {
-	uint32_t row, id; /* of the connection; id 0: free */
+	uint32_t row, id;     /* of the connection; id 0: free */
 	uint32_t first, last; /* 1 + chunk */
 	uint32_t chunks;
 	uint32_t turn; /* counts its uses: tasks of an earlier one come late */

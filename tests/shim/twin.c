@@ -25,6 +25,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/ioctl.h>
 #include <sys/eventfd.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
@@ -328,6 +329,8 @@ static void connections(void)
 
 static void descriptors(void)
 {
+	int unread;
+
 	OPENS(dup, (pair[0]));
 	TRY(dup, (-1));
 	OPENS(dup2, (pair[0], 40));
@@ -339,6 +342,8 @@ static void descriptors(void)
 	OPENS(__fcntl, (pair[1], F_DUPFD, 45));
 	TRY(__libc_fcntl64, (pair[1], F_GETFL, 0));
 	TRY(fcntl, (-1, F_GETFL, 0));
+	TRY(ioctl, (pair[0], FIONREAD, &unread));
+	TRY(ioctl, (-1, FIONREAD, &unread));
 	CHILD("close_range", TRY(close_range, (3, ~0u, 0)); TRY(fcntl, (pair[0], F_GETFD, 0));
 	      TRY(close_range, (9, 3, 0)); p__exit(4));
 	CHILD("closefrom", p_closefrom(3); print("closefrom\n"); TRY(write, (pair[0], "x", 1));

@@ -264,9 +264,11 @@ static void a_rule_that_goes_lets_go_what_it_held(void **state)
 				 GATE_ANSWERED);
 	}
 	gate_state_changed(1u << 1);
+	gate_expire(clock_now());
 	assert_false(gate_holds(conn_of(p[0].here), DIR_RX));
 	assert_true(gate_holds(conn_of(p[1].here), DIR_RX));
 	gate_state_changed(0);
+	gate_expire(clock_now());
 	close_pair(p[0]);
 	close_pair(p[1]);
 }
