@@ -267,7 +267,7 @@ static NOINLINE bool wait_for(struct way *y)
 	struct pick *p = &y->p;
 
 	if (p->mode == FAULT_MODE_QUEUE && y->dir == DIR_TX && !y->done &&
-	    p->until != GATE_RELEASE && !queue_write(y->c, y->conn, p->until))
+	    p->until != GATE_RELEASE && !queue_write(y->c, y->conn, p->until, p->hit.stat))
 		return false;
 	if (p->mode == FAULT_MODE_SLEEP && p->until != GATE_RELEASE) {
 		sleep_until(p->until);
@@ -433,7 +433,15 @@ bool fault_splice(struct call *c, struct conn *to, struct conn *from)
 
 bool fault_close(struct call *c)
 {
-	return fault_call_named(c, conn_of((int)c->arg[0]));
+	struct conn *conn = conn_of((int)c->arg[0]);
+
+	if (!conn)
+		return true;
+	c->conn_key = conn->id;
+	if (!fault_call_named(c, conn))
+		return false;
+	fault_call_closes(c, conn);
+	return true;
 }
 
 bool fault_other(struct call *c, enum call_op op)

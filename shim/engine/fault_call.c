@@ -9,6 +9,7 @@
 #include "shim/engine/fault_bytes.h"
 #include "shim/engine/fault_decide.h"
 #include "shim/engine/fault_piece.h"
+#include "shim/engine/queue.h"
 #include "shim/engine/sys.h"
 
 #include <errno.h>
@@ -122,7 +123,7 @@ static NOINLINE void sift_rules(struct site *t, int fd, enum role role)
 	}
 }
 
-static bool look(struct site *t, uint32_t n)
+static bool look_at_rule(struct site *t, uint32_t n)
 {
 	bool acts;
 
@@ -141,7 +142,7 @@ static bool look(struct site *t, uint32_t n)
 static NOINLINE bool ask(struct site *t)
 {
 	for (uint64_t left = t->mask; left; left &= left - 1) {
-		if (look(t, (uint32_t)__builtin_ctzll(left)))
+		if (look_at_rule(t, (uint32_t)__builtin_ctzll(left)))
 			(void)carry_out(t);
 	}
 	return !t->answered;
@@ -168,6 +169,51 @@ bool fault_call_named(struct call *c, struct conn *conn)
 	if (!t.mask || (call_table[c->id].op == OP_READ && !would_read(c)))
 		return true;
 	return ask(&t);
+}
+
+static const struct fault_act *slow_close_of(const struct fault_rule *r)
+{
+	for (uint32_t i = 0; i < r->acts; i++) {
+		if (r->act[i].fault == FAULT_SLOW_CLOSE)
+			return &r->act[i];
+	}
+	return NULL;
+}
+
+/* A rule that names a phase acts when the close comes in it. */
+static bool look_at_close(struct site *t, uint32_t n)
+{
+	const struct fault_rule *r = &t->view.rules->rule[n];
+	bool here;
+
+	if (!conn_lock(t->conn))
+		return false;
+	t->s = sight_of(t->conn, &t->view, (int)t->c->arg[0], DIR_TX, 0);
+	here = r->phase == PHASE_COUNT || (t->s && t->s->at.phase == r->phase);
+	conn_unlock(t->conn);
+	return here && look_at_rule(t, n);
+}
+
+void fault_call_closes(struct call *c, struct conn *conn)
+{
+	struct site t = {.c = c, .conn = conn};
+	uint64_t ns;
+
+	if (conn->refs > 1 || !control_now(&t.view))
+		return;
+	for (uint64_t left = t.view.on; left; left &= left - 1) {
+		uint32_t n = (uint32_t)__builtin_ctzll(left);
+		const struct fault_act *a = slow_close_of(&t.view.rules->rule[n]);
+
+		if (!a || !look_at_close(&t, n))
+			continue;
+		ns = a->param[FAULT_SLOW_CLOSE_delay];
+		t.hit.act = a;
+		t.hit.dir = DIR_TX;
+		queue_closes(conn, (int)c->arg[0], clock_now() + ns);
+		fault_tell(c, conn, &t.hit, TRACE_FAULT_BEGAN, (int64_t)ns);
+		return;
+	}
 }
 
 static bool would_accept(const struct call *c)

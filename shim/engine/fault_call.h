@@ -14,6 +14,9 @@
 /* A call on a connection, before its bytes are looked at.  False: answered. */
 bool fault_call_named(struct call *c, struct conn *conn);
 
+/* A descriptor of it is about to be closed: if it is the last one, the FIN may leave later. */
+void fault_call_closes(struct call *c, struct conn *conn);
+
 /* Any other call. */
 bool fault_call_other(struct call *c, enum call_op op);
 

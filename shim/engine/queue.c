@@ -40,6 +40,7 @@ struct queue {
 	uint32_t chunks;
 	uint32_t turn; /* counts its uses: tasks of an earlier one come late */
 	uint64_t bytes;
+	struct control_stat *stat; /* of the rule that queued first */
 	uint64_t cookie;
 	uint64_t closes_at;
 	int32_t fd;
@@ -149,6 +150,15 @@ static bool is_broken(int fd)
 	return sys_3(SYS_poll, (long)&p, 1, 0) != 0;
 }
 
+/* So many bytes more, or less, are queued: what is counted as lost until it has left. */
+static void count(struct queue *q, int64_t bytes)
+{
+	q->bytes += (uint64_t)bytes;
+	if (q->stat)
+		__atomic_fetch_add(&q->stat->lost, (uint64_t)bytes, __ATOMIC_RELAXED);
+}
+
+/* Those stay counted. */
 static void lose(struct queue *q)
 {
 	while (q->first)
@@ -177,7 +187,7 @@ static bool send_due(struct queue *q, uint64_t now)
 		}
 		c->from = (uint16_t)(c->from + n);
 		c->len = (uint16_t)(c->len - n);
-		q->bytes -= (uint64_t)n;
+		count(q, -n);
 		if (!c->len)
 			drop_first(q);
 	}
@@ -229,8 +239,7 @@ static void send_last(struct queue *q)
 
 	while (!send_due(q, UINT64_MAX) && sys_3(SYS_poll, (long)&p, 1, LAST_WAIT) > 0)
 		;
-	while (q->first)
-		drop_first(q);
+	lose(q);
 	finish(q);
 }
 
@@ -274,7 +283,7 @@ static int64_t append(struct queue *q, const struct call *c, uint64_t total, uin
 			return done ? (int64_t)done : got;
 		to->len = (uint16_t)(to->len + got);
 		done += (uint64_t)got;
-		q->bytes += (uint64_t)got;
+		count(q, got);
 	}
 	return (int64_t)done;
 }
@@ -287,7 +296,8 @@ static bool can_keep(const struct call *c)
 }
 
 /* Returns bytes taken, 0 when there is no room, -1 when the call is none for the queue, or -errno. */
-static __attribute__((noinline)) int64_t take(struct call *c, struct conn *conn, uint64_t until)
+static __attribute__((noinline)) int64_t keep_bytes(struct call *c, struct conn *conn,
+						    uint64_t until, struct control_stat *stat)
 {
 	int64_t total = can_keep(c) ? fault_piece_total(c) : -1, took = -1;
 	struct queue *q;
@@ -300,6 +310,7 @@ static __attribute__((noinline)) int64_t take(struct call *c, struct conn *conn,
 	} else if (q) {
 		uint64_t last = q->last ? chunks[q->last - 1].at : 0;
 
+		q->stat = q->stat ? q->stat : stat;
 		took = append(q, c, (uint64_t)total, until > last ? until : last);
 		if (q->first)
 			plan(q, chunks[q->first - 1].at);
@@ -312,11 +323,11 @@ static __attribute__((noinline)) int64_t take(struct call *c, struct conn *conn,
 	return took;
 }
 
-bool queue_write(struct call *c, struct conn *conn, uint64_t until)
+bool queue_write(struct call *c, struct conn *conn, uint64_t until, struct control_stat *stat)
 {
 	int64_t took;
 
-	while ((took = take(c, conn, until)) == 0) {
+	while ((took = keep_bytes(c, conn, until, stat)) == 0) {
 		/* Full: until something left. */
 		if (gate_wait(c, conn, DIR_TX, clock_now() + AGAIN, UINT32_MAX) == GATE_ANSWERED)
 			return false;
@@ -359,7 +370,7 @@ bool queue_enters(struct call *c, struct conn *conn)
 			return false;
 		}
 		if (can_keep(c))
-			return queue_write(c, conn, last);
+			return queue_write(c, conn, last, NULL);
 		if (gate_wait(c, conn, DIR_TX, last + AGAIN, UINT32_MAX) == GATE_ANSWERED)
 			return false;
 	}

@@ -23,8 +23,8 @@
 #include "core/trace/control.h"
 
 /* Take the bytes of a write, to leave at a time (CLOCK_MONOTONIC ns).  True: go on with the call itself (it
- * is none whose bytes can be kept).  False: answered, c->ret is set. */
-bool queue_write(struct call *c, struct conn *conn, uint64_t until);
+ * is none whose bytes can be kept).  False: answered, c->ret is set.  stat: of the rule, NULL for none. */
+bool queue_write(struct call *c, struct conn *conn, uint64_t until, struct control_stat *stat);
 
 /* A write or shutdown on conn, while there may be something queued.  False: answered. */
 bool queue_enters(struct call *c, struct conn *conn);
