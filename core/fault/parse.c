@@ -186,7 +186,19 @@ bool fault_read_site(struct fault_parse *p, struct span site)
 
 /* ---- rules ---- */
 
-/* [name=]site */
+/* Does it begin with a direction or a call? */
+static bool begins_site(struct span site)
+{
+	const char *at = (const char *)site.p;
+	size_t n = 0;
+
+	while (n < site.n && site.p[n] != '@')
+		n++;
+	return fault_find_word(trimmed(at, at + n), site_word, NULL) >= 0;
+}
+
+/* [name=]site.  A rule may be called as a fault is ("mtu=rx:slice=1460"); a fault's word with anything else
+ * behind it is a rule that lacks its site. */
 static bool read_start(struct fault_parse *p, struct span start)
 {
 	struct fault_text at;
@@ -194,7 +206,7 @@ static bool read_start(struct fault_parse *p, struct span start)
 
 	if (!fault_split(start, &p->name, &site))
 		return fault_read_site(p, start);
-	if (fault_of_word(p->name) != FAULT_COUNT)
+	if (fault_of_word(p->name) != FAULT_COUNT && !begins_site(site))
 		return fault_read_site(p, p->name); /* which says that a site is missing */
 	if (!fault_read_name(p, p->name, &at))
 		return false;
