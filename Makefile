@@ -183,6 +183,14 @@ build/fuzz/%: tests/fuzz/%.c $(CORE_SRC) $(wildcard core/*/*.h core/*/*.def)
 	$(call say,FUZZ,$@)
 	$(Q)$(CLANG) $(BASE) -g -O1 -fsanitize=fuzzer,address,undefined $< $(CORE_SRC) -o $@
 
+# The loader of scenarios is the tools'; what it needs of them is little.
+SCENARIO_LOADER := $(addprefix tools/scenario/,yaml.c keys.c values.c load.c check.c rule.c expand.c words.c) \
+		   tools/exchange/arena.c tools/format/escape.c tools/verb/value.c tools/verb/nearest.c tools/verb/options.c
+build/fuzz/fuzz_scenario: tests/fuzz/fuzz_scenario.c $(SCENARIO_LOADER) $(CORE_SRC) $(wildcard tools/scenario/*.h tools/scenario/*.def core/fault/*.def)
+	@mkdir -p $(@D)
+	$(call say,FUZZ,$@)
+	$(Q)$(CLANG) $(BASE) -g -O1 -fsanitize=fuzzer,address,undefined $< $(SCENARIO_LOADER) $(CORE_SRC) -o $@ -lyaml
+
 # clangd and clang-tidy read this; a source built for both worlds appears as the guest sees it.
 compile_commands.json: $(GUEST_OBJ) $(CORE_OBJ) $(TOOL_OBJ) $(MAIN_OBJ)
 	@{ echo '['; cat $(sort $(addsuffix .json,$(filter %.o,$(filter-out $(GUEST_ASM:%.S=$(B)/guest/%.o),$^)))) | sed '$$ s/,$$//'; echo ']'; } > $@

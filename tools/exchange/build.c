@@ -181,18 +181,6 @@ static void fill_witness(struct event *e, const struct trace_witness *w)
 	e->dir = model_witness_what(e) == WITNESS_BODY ? DIR_RX : DIR_TX;
 }
 
-static void fill_fault(struct event *e, const struct trace_fault *f)
-{
-	e->kind = EVENT_FAULT;
-	e->t_ns = f->t_ns;
-	e->off = f->off;
-	e->stack = f->stack;
-	e->tid = f->tid;
-	e->call = f->call;
-	e->dir = f->dir & 1;
-	e->fault = f;
-}
-
 static bool fill_event(struct slot *s, struct event *e, const struct ref *ref, const uint8_t *file)
 {
 	const struct trace_record *r = (const void *)(file + ref->at);
@@ -220,9 +208,6 @@ static bool fill_event(struct slot *s, struct event *e, const struct ref *ref, c
 		return true;
 	case TRACE_WITNESS:
 		fill_witness(e, (const void *)r);
-		return true;
-	case TRACE_FAULT:
-		fill_fault(e, (const void *)r);
 		return true;
 	default:
 		return false;
@@ -285,7 +270,6 @@ static void note_firsts(struct connection *c)
 		c->overlapped |= e->flags & EVENT_OVERLAP;
 		c->texts |= e->kind == EVENT_TEXT;
 		c->witnesses |= e->kind == EVENT_WITNESS;
-		c->faults |= e->kind == EVENT_FAULT;
 		if (e->kind == EVENT_DATA)
 			*(e->dir == DIR_RX ? &c->rx_end : &c->tx_end) = e->off + e->moved;
 		else if (e->kind == EVENT_EOF)
@@ -596,6 +580,7 @@ static void settle_end(struct builder *b)
 	p->t_begin = h->t_load;
 	p->closes_unseen = h->coverage_reasons & (TRACE_REASON_IO_URING | TRACE_REASON_UNSEEN |
 						  TRACE_REASON_LOST | TRACE_REASON_DISK);
+	p->answers_unseen = (h->coverage_reasons & TRACE_REASON_SITES) && !wrote(p);
 	if (p->alive)
 		return;
 	if (h->ended) {
@@ -669,8 +654,6 @@ bool image_build(struct image *img, const struct finding_options *o, char **ret_
 	if (b.forks)
 		qsort(b.fork, b.forks, sizeof(*b.fork), time_order);
 	build_connections(&b);
-	img->process.answers_unseen =
-		(img->header->coverage_reasons & TRACE_REASON_SITES) && !wrote(&img->process);
 	img->stacks = b.stacks;
 	img->stack = arena_copy(img->arena, b.stack, b.stacks * sizeof(*b.stack));
 	find_process_findings(img);

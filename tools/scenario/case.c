@@ -27,7 +27,8 @@
 #define SECOND UINT64_C(1000000000)
 
 enum {
-	PORTS_FROM = 10240, /* below those the kernel gives to connecting clients */
+	CRASH_NS = 300 * 1000 * 1000, /* a crash takes no longer to be seen */
+	PORTS_FROM = 10240,	      /* below those the kernel gives to connecting clients */
 	PORTS_TO = 32768,
 	PORT_TRIES = 200,
 	TAIL_LINES = 12,
@@ -365,11 +366,16 @@ static void stop(struct run_case *c)
 			  (double)within / 1e9, name ? name : "TERM");
 }
 
+/* A client that fails may be the first to learn that the server has crashed. */
 static void check_alive(struct run_case *c)
 {
+	uint64_t deadline = scenario_now_ns() + CRASH_NS;
+	bool told = !c->server.running;
 	char how[64];
 
-	if (!server_running(&c->server) && !may_exit(c) && !c->failed)
+	while (c->failed && c->server.running && server_wait(&c->server, NULL, 0, false, deadline))
+		continue;
+	if (!server_running(&c->server) && !may_exit(c) && !told)
 		case_fail(c, target_place(c), "the server %s",
 			  server_ending(c->server.status, how, sizeof(how)));
 }

@@ -76,19 +76,19 @@ bool client_fail(struct client *c, const char *format, ...)
 bool client_fail_late(struct client *c, const char *awaited)
 {
 	char shown[4 * SHOWN + 1], came[4 * SHOWN + 64] = "nothing came";
-	const char *why = "in time";
+	const char *why = "the time was up";
 
 	format_escape(shown, sizeof(shown),
 		      (struct span){c->in.p, c->in.n < SHOWN ? c->in.n : SHOWN}, NULL);
 	if (c->in.n)
 		snprintf(came, sizeof(came), "%zu bytes came: '%s'", c->in.n, shown);
 	if (c->error == ECONNRESET || c->error == EPIPE)
-		why = "before the connection was reset";
+		why = "the connection was reset";
 	else if (c->error)
 		why = strerror(c->error);
 	else if (c->eof)
-		why = "before the server ended the connection";
-	return client_fail(c, "%s did not come %s after %.3g s; %s", awaited, why,
+		why = "the server ended the connection";
+	return client_fail(c, "%s did not come: %s after %.3g s; %s", awaited, why,
 			   (double)(scenario_now_ns() - c->began) / 1e9, came);
 }
 

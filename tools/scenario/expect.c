@@ -157,7 +157,7 @@ static void expect_server(struct run_case *c, const struct yaml *y)
 		return;
 	if (yaml_get(y, "fd_leak"))
 		expect_descriptors(c, y);
-	if (!keys_switch(y, "spin", true) && c->settled_cpu_ns * 2 > c->settled_ns)
+	if (!keys_switch(y, "spin", true) && c->settled_cpu_ns * 5 > c->settled_ns)
 		case_fail(c, yaml_get(y, "spin")->at,
 			  "the server spins: it used %.3g s of processor time in %.3g s with "
 			  "nothing to do",

@@ -182,6 +182,18 @@ static bool check_options(int argc, uint64_t *ret_seed, struct scenario_given *g
 
 /* ---- folders ---- */
 
+static bool is_empty(const char *folder)
+{
+	DIR *d = opendir(folder);
+	unsigned n = 0;
+
+	while (d && readdir(d))
+		n++;
+	if (d)
+		closedir(d);
+	return n == 2; /* . and .. */
+}
+
 /* The folder for everything of this call. False: complained. */
 static bool make_root(char ret[PATH_MAX], bool *ret_made)
 {
@@ -191,8 +203,15 @@ static bool make_root(char ret[PATH_MAX], bool *ret_made)
 	*ret_made = true;
 	if (output_dir) {
 		*ret_made = !mkdir(output_dir, 0700);
-		if ((*ret_made || errno == EEXIST) && realpath(output_dir, ret))
-			return true;
+		if ((*ret_made || errno == EEXIST) && realpath(output_dir, ret)) {
+			if (*ret_made || is_empty(ret))
+				return true;
+			complain(
+				"the folder %s is not empty, and what it holds is not overwritten; "
+				"choose another with -o DIR",
+				output_dir);
+			return false;
+		}
 		complain("cannot make the folder %s: %s; choose another with -o DIR", output_dir,
 			 strerror(errno));
 		return false;

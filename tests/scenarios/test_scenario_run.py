@@ -1,0 +1,222 @@
+# SPDX-License-Identifier: BSD-2-Clause
+#
+# Scenarios against real servers: what passes passes, and what does not hold fails with its place and reason.
+
+import os
+import signal
+import subprocess
+
+import harness
+import scenarios
+from scenarios import ASK, ECHO, PLAIN, PYTHON
+
+SLOW = "rules: {slow: \"tx@response-head:delay=300ms:path=/slow:times=1\"}\n"
+TWO = """steps:
+  - on: slow
+  - client: {name: a, background: yes, do: [{upgrade: {path: /slow, at_least: 280ms}}, {close: {}}]}
+  - wait: {hits: slow}
+  - client: {name: b, do: [{upgrade: {path: /b}}, {frame: hello}, {expect: {frame: hello}}]}
+  - wait: {client: a}
+"""
+
+
+class Run(scenarios.ScenarioCase):
+    def test_a_delay_of_one_client_does_not_touch_another(self):
+        self.passes(ECHO + SLOW + TWO + "settle: 200ms\nexpect: [{hits: {slow: ==1}}, "
+                    "{client: {a: {at_least: 280ms}, b: {within: 250ms}}}, "
+                    "{server: {state: running, fd_leak: 0, spin: no}}, {findings: {absent: error}}]\n")
+
+    def test_an_isolation_that_does_not_hold_fails_with_both_times(self):
+        done = self.fails(ECHO + SLOW + TWO + "expect: [{client: {a: {within: 200ms}}}]\n",
+                          "case.yaml:10:32: client 'a' took ", "200 ms at most were expected")
+        self.assertIn("shakedown report", done.out)
+
+    def test_a_rule_that_never_acts_makes_the_scenario_vacuous(self):
+        rule = "rules: {slow: \"tx:delay=1ms:path=/nowhere\"}\n"
+        steps = "steps: [{on: slow}, {client: {do: [{upgrade: /}]}}]\n"
+        self.fails(ECHO + rule + steps, "case.yaml:3:15: vacuous: the rule 'slow' never acted")
+        self.fails(ECHO + rule + steps + "expect: [{hits: {slow: '>=1'}}]\n", "case.yaml:5:24", "vacuous")
+        self.passes(ECHO + rule + steps + "expect: [{hits: {slow: any}}]\n")
+        self.passes(ECHO + rule + steps.replace("{on: slow}, ", ""))
+
+    def test_rules_are_off_before_their_step_and_after_it(self):
+        self.passes(ECHO + "rules: {cut: \"tx@response-head:reset\"}\n"
+                    "steps:\n"
+                    "  - client: {do: [{upgrade: /}, {close: {}}]}\n"
+                    "  - on: all\n"
+                    "  - client: {do: [{upgrade: {path: /, status: none}}, {expect: {end: reset}}]}\n"
+                    "  - off: all\n"
+                    "  - client: {do: [{upgrade: /}, {close: {}}]}\n"
+                    "expect: [{hits: {cut: ==1}}, {outcome: {is: upgraded, count: '>=2'}}]\n")
+
+    def test_a_held_direction_goes_on_when_it_is_released(self):
+        self.passes(ECHO + "rules: {clog: \"tx@response-head:hold=release.gate\"}\n"
+                    "steps:\n"
+                    "  - on: clog\n"
+                    "  - client: {name: a, background: yes, do: [{upgrade: /}, {close: {}}]}\n"
+                    "  - wait: {hits: clog}\n"
+                    "  - release: gate\n"
+                    "  - wait: {client: a}\n")
+
+    def test_each_seed_is_a_case_and_one_can_be_run_again_alone(self):
+        text = PLAIN + ASK + "seeds: 3..5\n"
+        done = self.passes(text, "--format", "json")
+        self.assertEqual([c["seed"] for c in done.json()["cases"]], [3, 4, 5])
+        done = self.passes(text, "--format", "json", "--seed", "77")
+        self.assertEqual([c["seed"] for c in done.json()["cases"]], [77])
+
+    def test_a_seed_draws_the_same_faults_again(self):
+        text = (ECHO + "rules: {maybe: \"tx@response-head:delay=1ms:p=50%\"}\nsteps:\n  - on: maybe\n"
+                + "  - client: {do: [{upgrade: /}, {close: {}}]}\n" * 12
+                + "expect: [{hits: {maybe: ==99}}]\n")
+        hits = [self.scenario(text, "--seed", str(seed)).out.split("acted ")[1].split()[0]
+                for seed in (5, 5, 5, 6, 7, 8)]
+        self.assertEqual(len(set(hits[:3])), 1, hits)
+        self.assertGreater(len(set(hits)), 1, hits)
+
+    def test_a_sweep_ends_when_its_rule_is_not_reached_any_more(self):
+        done = self.passes(ECHO + "steps: [{client: {do: [{upgrade: /}, {close: {}}]}}]\n"
+                           "sweep: {rule: \"recv:eintr:when=$n\", n: 1.., until: not-reached}\n",
+                           "--format", "json")
+        self.assertGreaterEqual(done.json()["cases"][0]["rounds"], 3)
+        self.fails(ECHO + "steps: [{sleep: 1ms}]\nsweep: {rule: \"recv:eintr:when=$n\"}\n",
+                   "vacuous: the rule of the sweep never acted")
+        self.fails(ECHO + "steps: [{client: {do: [{upgrade: /}, {close: {}}]}}]\n"
+                   "sweep: {rule: \"recv:error=EPIPE:when=$n\", n: 1..3}\n", "(n = 1)")
+
+    def test_a_server_that_never_listens_is_told(self):
+        self.fails("target: {cmd: [sleep, '60'], ready: {within: 300ms}}\n" + ASK,
+                   "case.yaml:2:9: the server does not listen within 0.3 s")
+        self.fails("target: {cmd: [sh, -c, 'echo out of ideas; exit 7']}\n" + ASK,
+                   "the server ended with status 7 before it listened", "server: out of ideas")
+
+    def test_a_server_that_crashes_is_told_by_its_signal(self):
+        crash = ("import os, socket, sys\ns = socket.create_server(('127.0.0.1', int(sys.argv[1])))\n"
+                 "c = s.accept()[0]\nc.recv(100)\nos.abort()\n")
+        self.write(crash, "crash.py")
+        self.fails("target: {cmd: [%s, crash.py, $port]}\n" % PYTHON + ASK, "killed by SIGABRT")
+        self.passes("target: {cmd: [%s, crash.py, $port]}\n" % PYTHON +
+                    "steps: [{client: {do: [{request: /}, {expect: {end: any}}]}}, {sleep: 200ms}]\n"
+                    "expect: [{server: {state: exited, exit: 134}}]\n")
+
+    def test_a_client_that_hangs_is_killed_and_named(self):
+        self.fails(PLAIN + "steps: [{run: {name: a, cmd: [sleep, '60'], timeout: 300ms}}]\n",
+                   "case.yaml:3:15: run 'a' hung")
+        self.fails(PLAIN + "steps: [{client: {name: c, timeout: 300ms, do: [{expect: {status: 200}}]}}]\n",
+                   "client 'c': an answer did not come: the time was up")
+
+    def test_a_case_ends_at_its_timeout(self):
+        done = self.scenario(PLAIN + "steps: [{sleep: 60s}]\n", "--timeout", "500ms")
+        self.assertEqual(done.status, 1, done)
+        self.assertIn("case.yaml:3:17: the case took longer than --timeout allows", done.out)
+
+    def test_a_command_that_is_not_there_is_our_failure_not_the_servers(self):
+        done = self.scenario("target: {cmd: [no-such-program]}\n" + ASK)
+        self.assertEqual(done.status, 3, done)
+        self.assertIn("no-such-program", done.out)
+
+    def test_programs_know_the_address_and_their_end_is_judged(self):
+        ask = "import os, urllib.request as u; print(u.urlopen('http://127.0.0.1:%s' % os.environ['PORT']).status)"
+        self.write(ask, "ask.py")
+        self.passes(PLAIN + "steps: [{run: {name: a, cmd: [%s, ask.py]}}]\n"
+                    "expect: [{run: {a: {exit: 0, output: '200'}}}]\n" % PYTHON)
+        self.passes(PLAIN + "steps: [{run: {name: a, cmd: [sh, -c, exit 3]}}]\nexpect: [{run: {a: {exit: 3}}}]\n")
+        self.fails(PLAIN + "steps: [{run: {cmd: [sh, -c, 'echo no; exit 3']}}]\n", "ended with status 3", "no")
+        self.fails(PLAIN + "steps: [{run: {cmd: [no-such-client]}}]\n", "cannot be executed")
+
+    def test_a_leaked_descriptor_and_a_spinning_server_are_found(self):
+        serve = ("import os, socket, sys\ns = socket.create_server(('127.0.0.1', int(sys.argv[1])))\nkept = []\n"
+                 "while True:\n    c = s.accept()[0]\n    c.recv(1000)\n    if sys.argv[2] == 'leak': kept.append(c)\n"
+                 "    c.send(b'HTTP/1.1 200 OK\\r\\nContent-Length: 0\\r\\n\\r\\n')\n    c = None\n"
+                 "    while sys.argv[2] == 'spin': pass\n")
+        self.write(serve, "serve.py")
+        for how, ok in (("well", True), ("leak", False), ("spin", False)):
+            with self.subTest(how):
+                done = self.scenario("target: {cmd: [%s, serve.py, $port, %s]}\n" % (PYTHON, how) + ASK +
+                                     "settle: 600ms\nexpect: [{server: {fd_leak: %s, spin: no}}]\n"
+                                     % (1 if how == "spin" else 0))
+                self.assertEqual(done.status, 0 if ok else 1, done)
+                self.assertIn({"well": "1 passed", "leak": "descriptors more", "spin": "the server spins"}[how],
+                              done.out)
+
+    def test_findings_outcomes_and_phases_are_judged_from_the_trace(self):
+        ask = ("steps: [{client: {do: [{upgrade: {path: /private, status: 401}}]}}, "
+               "{client: {do: [{upgrade: /}, {close: {}}]}}]\n")
+        self.passes(ECHO + ask + "expect: [{outcome: {path: /private, is: refused}}, "
+                    "{outcome: {path: /, is: upgraded, count: 1}}, "
+                    "{phase: {where: {upgrade: yes}, before-response: {within: 10s}}}]\n")
+        self.fails(ECHO + ask + "expect: [{outcome: {is: upgraded}}]\n",
+                   "1 attempts had another outcome: refused")
+        self.fails(ECHO + ask + "expect: [{phase: {where: {path: /}, frames: {at_least: 20s}}}]\n",
+                   "the phase frames of connection", "took only")
+        self.fails(ECHO + ask + "expect: [{findings: {present: http-after-101}}]\n",
+                   "case.yaml:4:31: there is no finding http-after-101")
+
+    def test_an_error_of_a_call_that_must_never_come_is_found(self):
+        text = (ECHO + "rules: {pipe: \"tx@frames:error=EPIPE:times=1\"}\nsteps: [{on: pipe}, {client: {name: a, do: "
+                "[{upgrade: /}, {frame: hello}, {expect: {end: any}}]}}]\n"
+                "expect: [{client: {a: {result: any}}}, {never: {result: %s}}]\n")
+        self.passes(text % "ENETDOWN")
+        self.fails(text % "EPIPE", "failed with EPIPE")
+
+    def test_a_unix_socket_is_a_place_to_listen(self):
+        serve = ("import socket, sys\ns = socket.socket(socket.AF_UNIX)\ns.bind(sys.argv[1])\ns.listen()\n"
+                 "while True:\n    c = s.accept()[0]\n    c.recv(1000)\n"
+                 "    c.send(b'HTTP/1.1 204 No Content\\r\\n\\r\\n')\n    c.close()\n")
+        self.write(serve, "serve.py")
+        self.passes("target: {cmd: [%s, serve.py, $dir/sock], ready: {listen: $dir/sock}}\n" % PYTHON +
+                    "steps: [{client: {do: [{request: /}, {expect: {status: 204}}, {expect: {end: eof}}]}}]\n")
+
+    def test_a_kept_trace_is_shown_by_the_command_that_is_printed(self):
+        done = self.fails(ECHO + "steps: [{client: {do: [{upgrade: {path: /, status: 200}}]}}]\n",
+                          "expected status 200, got 'HTTP/1.1 101 Switching Protocols'")
+        line = next(l for l in done.out.splitlines() if "its trace: " in l)
+        report = subprocess.run(line.partition(": ")[2], shell=True, capture_output=True, text=True, check=False)
+        self.assertEqual(report.returncode, 0, report.stderr)
+        self.assertIn("101", report.stdout)
+        self.assertTrue(os.listdir(self.out))
+
+    def test_what_passed_leaves_nothing_unless_it_is_asked_for(self):
+        self.passes(PLAIN + ASK)
+        self.assertFalse(os.path.exists(self.out))
+        self.passes(PLAIN + ASK + "report: [trace.json, trace.txt]\n", "--keep")
+        (case,) = os.listdir(self.out)
+        self.assertLessEqual({"trace", "server.log", "trace.json", "trace.txt"},
+                             set(os.listdir(os.path.join(self.out, case))))
+
+
+class Interrupted(scenarios.ScenarioCase):
+    """Whatever happens to us, the server does not outlive us."""
+
+    def begin(self, *args):
+        path = self.write("version: 1\n" + PLAIN + "steps: [{run: {cmd: [touch, %s]}}, {sleep: 60s}]\n"
+                          % os.path.join(self.dir, "running"))
+        process = subprocess.Popen(self.command(*args, path), env=self.env, stdin=subprocess.DEVNULL,
+                                   stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+                                   start_new_session=True)
+        self.addCleanup(process.kill)
+        harness.wait_for(lambda: os.path.exists(os.path.join(self.dir, "running")), "the first step")
+        return process
+
+    def test_interrupt_stops_the_server_and_keeps_the_trace(self):
+        process = self.begin()
+        process.send_signal(signal.SIGINT)
+        out, err = process.communicate(timeout=30)
+        self.assertEqual(process.returncode, 130, out + err)
+        self.assertEqual(scenarios.marked(self.mark), [])
+        self.assertIn("interrupted", out)
+        trace = out.partition("its trace: ")[2].split()[2]
+        self.assertTrue(os.path.isdir(trace), out)
+
+    def test_the_whole_group_of_a_terminal_may_be_interrupted(self):
+        process = self.begin()
+        os.killpg(process.pid, signal.SIGINT)
+        process.communicate(timeout=30)
+        self.assertEqual(process.returncode, 130)
+        self.assertEqual(scenarios.marked(self.mark), [])
+
+    def test_killed_without_a_word_it_leaves_no_server(self):
+        process = self.begin()
+        process.kill()
+        process.communicate(timeout=30)
+        harness.wait_for(lambda: not scenarios.marked(self.mark), "the end of the server")
