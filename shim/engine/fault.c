@@ -438,8 +438,10 @@ bool fault_close(struct call *c)
 	if (!conn)
 		return true;
 	c->conn_key = conn->id;
-	if (!fault_call_named(c, conn))
+	if (!fault_call_named(c, conn)) {
+		fault_act_closed(c);
 		return false;
+	}
 	fault_call_closes(c, conn);
 	return true;
 }

@@ -99,4 +99,7 @@ void fault_act_read(struct call *c, struct conn *conn, const struct fault_hit *h
 /* accept, connect and other named calls; conn may be NULL. */
 bool fault_act_call(struct call *c, struct conn *conn, const struct fault_hit *h);
 
+/* A close was answered with an error: the descriptor is closed all the same. */
+void fault_act_closed(struct call *c);
+
 #endif

@@ -29,7 +29,8 @@ static bool abort_next(struct call *c)
 	return true;
 }
 
-static bool refuse(struct call *c, struct conn *conn, const struct fault_hit *h)
+static __attribute__((noinline)) bool refuse(struct call *c, struct conn *conn,
+					     const struct fault_hit *h)
 {
 	int err = (int)h->act->param[FAULT_REFUSE_errno];
 	bool legal = err == EMFILE || err == ENFILE || err == ENOBUFS || err == ENOMEM;

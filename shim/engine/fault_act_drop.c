@@ -117,8 +117,8 @@ static int64_t wait_for_bytes(int fd)
 	return sys_call(SYS_recvfrom, fd, (long)&one, 1, MSG_PEEK, 0, 0);
 }
 
-static __attribute__((noinline)) bool drop_read(struct call *c, struct conn *conn,
-						const struct fault_conn *fc, uint64_t *ret_dropped)
+static __attribute__((noinline)) bool drop_read(struct call *c, const struct fault_conn *fc,
+						uint64_t *ret_dropped, bool *ret_more)
 {
 	int fd = fault_fd(c, DIR_RX);
 	bool blocks = fault_piece_blocks(c);
@@ -134,8 +134,7 @@ static __attribute__((noinline)) bool drop_read(struct call *c, struct conn *con
 	} while (got > 0 && blocks && fc->drop_until[DIR_RX]);
 	if (got == 0 || (got > 0 && blocks))
 		return true; /* its end is told by the kernel */
-	if (got > 0)
-		gate_rearm(conn, DIR_RX);
+	*ret_more = got > 0;
 	c->ret = got > 0 ? -EAGAIN : got;
 	return false;
 }
@@ -145,15 +144,17 @@ bool fault_drop(struct call *c, struct conn *conn, struct fault_conn *fc, enum d
 	int fd = fault_fd(c, dir);
 	struct fault_hit *h = &fc->on[dir];
 	uint64_t dropped;
-	bool go_on;
+	bool go_on, more = false;
 
 	if (!first && follows(fc, dir, fd))
 		return true;
 	/* One that waits says so before it does. */
 	if (first && dir == DIR_RX)
 		fault_tell(c, conn, h, TRACE_FAULT_ACTED, 0);
-	go_on = dir == DIR_TX ? drop_write(c, &dropped) : drop_read(c, conn, fc, &dropped);
+	go_on = dir == DIR_TX ? drop_write(c, &dropped) : drop_read(c, fc, &dropped, &more);
 	fault_count_bytes(h, dropped);
+	if (more)
+		gate_rearm(conn, DIR_RX);
 	if (first && dir == DIR_TX)
 		fault_tell(c, conn, h, TRACE_FAULT_ACTED, (int64_t)dropped);
 	return (first && follows(fc, dir, fd) && dir == DIR_RX) || go_on;

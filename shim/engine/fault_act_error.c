@@ -60,7 +60,7 @@ static const uint8_t *errors_of(enum call_op op)
 	}
 }
 
-static bool is_legal(const struct call *c, int err)
+static __attribute__((noinline)) bool is_legal(const struct call *c, int err)
 {
 	const uint8_t *legal = errors_of((enum call_op)call_table[c->id].op);
 
@@ -83,14 +83,8 @@ static bool is_legal_value(const struct call *c, int64_t value)
 
 /* ---- the call itself, before it is said to have failed ---- */
 
-static void close_first(struct call *c)
-{
-	fd_close(c);
-	(void)sys_close((int)c->arg[0]);
-}
-
 /* A connection goes on being made behind the back of a call that was interrupted. */
-static void connect_first(const struct call *c)
+static __attribute__((noinline)) void connect_first(const struct call *c)
 {
 	long flags = sys_2(SYS_fcntl, (long)c->arg[0], F_GETFL);
 
@@ -100,7 +94,7 @@ static void connect_first(const struct call *c)
 }
 
 /* False: this call cannot be made from here. */
-static bool make_first(struct call *c)
+static __attribute__((noinline)) bool make_first(struct call *c)
 {
 	long fd;
 
@@ -123,7 +117,7 @@ static bool make_first(struct call *c)
 		(void)sys_2(SYS_shutdown, (long)c->arg[0], (long)c->arg[1]);
 		return true;
 	case OP_CLOSE:
-		return true; /* made in any case */
+		return true; /* it is, in any case: fault_act_closed */
 	default:
 		return false;
 	}
@@ -141,20 +135,19 @@ void fault_answer_error(struct call *c, int err)
 		c->conn = 0;
 }
 
-static void fail(struct call *c, struct conn *conn, enum dir dir, int err)
+/* Answers c: false. */
+static __attribute__((noinline)) bool fail(struct call *c, struct conn *conn, enum dir dir, int err)
 {
-	enum call_op op = (enum call_op)call_table[c->id].op;
-
-	if (op == OP_CLOSE)
-		close_first(c);
-	else if (op == OP_CONNECT && err == EINTR)
+	if (call_table[c->id].op == OP_CONNECT && err == EINTR)
 		connect_first(c);
 	fault_answer_error(c, err);
 	if (err == EAGAIN && conn)
 		gate_rearm(conn, dir);
+	return false;
 }
 
-static bool return_value(struct call *c, struct conn *conn, const struct fault_hit *h)
+static __attribute__((noinline)) bool return_value(struct call *c, struct conn *conn,
+						   const struct fault_hit *h)
 {
 	int64_t value = (int64_t)h->act->param[FAULT_RETVAL_value];
 	bool legal =
@@ -166,8 +159,7 @@ static bool return_value(struct call *c, struct conn *conn, const struct fault_h
 	}
 	fault_tell(c, conn, h, TRACE_FAULT_ACTED | (legal ? 0 : FAULT_TELL_ILLEGAL), value);
 	if (value < 0 && value > -4096) {
-		fail(c, conn, (enum dir)h->dir, (int)-value);
-		return false;
+		return fail(c, conn, (enum dir)h->dir, (int)-value);
 	}
 	c->ret = value;
 	if (value > 0)
@@ -175,32 +167,43 @@ static bool return_value(struct call *c, struct conn *conn, const struct fault_h
 	return false;
 }
 
-bool fault_fail(struct call *c, struct conn *conn, struct fault_conn *fc, const struct fault_hit *h)
+static int error_of(const struct fault_hit *h)
 {
 	enum fault_id id = (enum fault_id)h->act->fault;
-	int err = id == FAULT_EAGAIN ? EAGAIN : EINTR;
-	bool after = false, legal;
 
-	if (id == FAULT_RETVAL)
+	return id == FAULT_EAGAIN  ? EAGAIN
+	       : id == FAULT_EINTR ? EINTR
+				   : (int)h->act->param[FAULT_ERROR_errno];
+}
+
+/* What is to be told of it; the call is made, where it is to be made first. */
+static __attribute__((noinline)) unsigned verdict(struct call *c, struct fault_conn *fc,
+						  const struct fault_hit *h)
+{
+	bool error = h->act->fault == FAULT_ERROR, legal = is_legal(c, error_of(h));
+
+	if (!legal && !h->rule->illegal)
+		return TRACE_FAULT_FAILED;
+	if (error && h->act->param[FAULT_ERROR_after] && !make_first(c))
+		return TRACE_FAULT_FAILED;
+	if (fc && !error) {
+		fault_fail_next(fc, h);
+		fc->again[h->dir]--;
+	}
+	return TRACE_FAULT_ACTED | (legal ? 0 : FAULT_TELL_ILLEGAL);
+}
+
+bool fault_fail(struct call *c, struct conn *conn, struct fault_conn *fc, const struct fault_hit *h)
+{
+	unsigned what;
+
+	if (h->act->fault == FAULT_RETVAL)
 		return return_value(c, conn, h);
-	if (id == FAULT_ERROR) {
-		err = (int)h->act->param[FAULT_ERROR_errno];
-		after = h->act->param[FAULT_ERROR_after];
-	} else if (fc && h->act->param[0] > 1) {
-		fc->again[h->dir] = (uint32_t)h->act->param[0] - 1;
-		fc->again_error[h->dir] = (uint8_t)err;
-		fc->on[h->dir] = *h;
-	}
-	legal = is_legal(c, err);
-	if ((!legal && !h->rule->illegal) || (after && !make_first(c))) {
-		if (fc)
-			fc->again[h->dir] = 0;
-		fault_tell(c, conn, h, TRACE_FAULT_FAILED, err);
+	what = verdict(c, fc, h);
+	fault_tell(c, conn, h, what, error_of(h));
+	if (what == TRACE_FAULT_FAILED)
 		return true;
-	}
-	fault_tell(c, conn, h, TRACE_FAULT_ACTED | (legal ? 0 : FAULT_TELL_ILLEGAL), err);
-	fail(c, conn, (enum dir)h->dir, err);
-	return false;
+	return fail(c, conn, (enum dir)h->dir, error_of(h));
 }
 
 void fault_fail_next(struct fault_conn *fc, const struct fault_hit *h)
@@ -215,6 +218,12 @@ void fault_fail_next(struct fault_conn *fc, const struct fault_hit *h)
 	fc->on[h->dir] = *h;
 }
 
+void fault_act_closed(struct call *c)
+{
+	fd_close(c);
+	(void)sys_close((int)c->arg[0]);
+}
+
 bool fault_fail_again(struct call *c, struct conn *conn, struct fault_conn *fc, enum dir dir)
 {
 	int err = fc->again_error[dir];
@@ -225,6 +234,5 @@ bool fault_fail_again(struct call *c, struct conn *conn, struct fault_conn *fc, 
 		return true;
 	fault_tell(c, conn, &fc->on[dir],
 		   TRACE_FAULT_ACTED | FAULT_TELL_SAME | (legal ? 0 : FAULT_TELL_ILLEGAL), err);
-	fail(c, conn, dir, err);
-	return false;
+	return fail(c, conn, dir, err);
 }

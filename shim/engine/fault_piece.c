@@ -12,7 +12,7 @@
 #include <netinet/tcp.h>
 
 enum {
-	PARTS = 4,	  /* of one piece */
+	PARTS = 3,	  /* of one piece */
 	PARTS_MAX = 1024, /* UIO_MAXIOV */
 	NS_PER_S = 1000000000,
 };
@@ -99,24 +99,21 @@ bool fault_piece_blocks(const struct call *c)
 /* ---- a call of our own ---- */
 
 /* The buffers that hold bytes [skip, skip + n), as many as there is room for.  Returns their number. */
-static __attribute__((noinline)) int64_t take_parts(const struct call *c, uint64_t skip, uint64_t n,
-						    struct iovec *part)
+static __attribute__((noinline)) int64_t take_parts(const struct call *c, const struct list *l,
+						    uint64_t skip, uint64_t n, struct iovec *part)
 {
-	struct list l;
-	int64_t count = find_list(c, &l);
+	int64_t count = 0;
 
-	if (count < 0)
-		return count;
-	if (!l.at) {
+	if (!l->at) {
 		uint64_t left = skip < c->arg[2] ? c->arg[2] - skip : 0;
 
 		*part = (struct iovec){(void *)(uintptr_t)(c->arg[1] + skip), n < left ? n : left};
 		return part->iov_len != 0;
 	}
-	for (uint32_t i = 0; i < l.count && n && count < PARTS; i++) {
+	for (uint32_t i = 0; i < l->count && n && count < PARTS; i++) {
 		struct iovec *p = &part[count];
 
-		if (peek_read(l.at + i * sizeof(*p), p, sizeof(*p)) != sizeof(*p))
+		if (peek_read(l->at + i * sizeof(*p), p, sizeof(*p)) != sizeof(*p))
 			return -EFAULT;
 		if (skip >= p->iov_len) {
 			skip -= p->iov_len;
@@ -158,8 +155,11 @@ static __attribute__((noinline)) int64_t move_message(const struct call *c, uint
 	bool in = call_table[c->id].op == OP_READ;
 	struct iovec part[PARTS];
 	struct msghdr m = {0};
-	int64_t count = take_parts(c, skip, n, part), ret;
+	struct list l;
+	int64_t count = find_list(c, &l), ret;
 
+	if (!count)
+		count = take_parts(c, &l, skip, n, part);
 	if (count < 0)
 		return count;
 	if (has_message(c) && !skip) {
@@ -210,11 +210,12 @@ void fault_piece_answer_end(struct call *c)
 static int64_t copy(const struct call *c, uint64_t skip, uint8_t *p, uint64_t n, bool out)
 {
 	struct iovec part[PARTS];
+	struct list l;
 	uint64_t done = 0;
+	int64_t count = find_list(c, &l);
 
-	while (done < n) {
-		int64_t count = take_parts(c, skip + done, n - done, part);
-
+	while (!count && done < n) {
+		count = take_parts(c, &l, skip + done, n - done, part);
 		if (count <= 0)
 			return done ? (int64_t)done : count;
 		for (int64_t i = 0; i < count; i++) {
@@ -227,8 +228,9 @@ static int64_t copy(const struct call *c, uint64_t skip, uint8_t *p, uint64_t n,
 			if (got < part[i].iov_len)
 				return done ? (int64_t)done : -EFAULT;
 		}
+		count = 0;
 	}
-	return (int64_t)done;
+	return count < 0 ? count : (int64_t)done;
 }
 
 int64_t fault_piece_get(const struct call *c, uint64_t skip, void *to, uint64_t n)
@@ -244,10 +246,13 @@ int64_t fault_piece_put(const struct call *c, uint64_t skip, const void *from, u
 bool fault_piece_readable(const struct call *c, uint64_t n)
 {
 	struct iovec part[PARTS];
+	struct list l;
 	uint64_t done = 0;
 
+	if (find_list(c, &l) < 0)
+		return false;
 	while (done < n) {
-		int64_t count = take_parts(c, done, n - done, part);
+		int64_t count = take_parts(c, &l, done, n - done, part);
 
 		if (count <= 0)
 			return false;
