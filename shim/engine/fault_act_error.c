@@ -176,17 +176,15 @@ static int error_of(const struct fault_hit *h)
 				   : (int)h->act->param[FAULT_ERROR_errno];
 }
 
-/* What is to be told of it; the call is made, where it is to be made first. */
-static __attribute__((noinline)) unsigned verdict(struct call *c, struct fault_conn *fc,
+/* What is to be told of it. */
+static __attribute__((noinline)) unsigned verdict(const struct call *c, struct fault_conn *fc,
 						  const struct fault_hit *h)
 {
-	bool error = h->act->fault == FAULT_ERROR, legal = is_legal(c, error_of(h));
+	bool legal = is_legal(c, error_of(h));
 
 	if (!legal && !h->rule->illegal)
 		return TRACE_FAULT_FAILED;
-	if (error && h->act->param[FAULT_ERROR_after] && !make_first(c))
-		return TRACE_FAULT_FAILED;
-	if (fc && !error) {
+	if (fc && h->act->fault != FAULT_ERROR) {
 		fault_fail_next(fc, h);
 		fc->again[h->dir]--;
 	}
@@ -200,6 +198,9 @@ bool fault_fail(struct call *c, struct conn *conn, struct fault_conn *fc, const 
 	if (h->act->fault == FAULT_RETVAL)
 		return return_value(c, conn, h);
 	what = verdict(c, fc, h);
+	if (what != TRACE_FAULT_FAILED && h->act->fault == FAULT_ERROR &&
+	    h->act->param[FAULT_ERROR_after] && !make_first(c))
+		what = TRACE_FAULT_FAILED;
 	fault_tell(c, conn, h, what, error_of(h));
 	if (what == TRACE_FAULT_FAILED)
 		return true;
