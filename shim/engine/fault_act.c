@@ -64,7 +64,7 @@ bool fault_act_outcome(struct call *c, struct conn *conn, const struct fault_hit
 	case FAULT_EINTR:
 	case FAULT_ERROR:
 	case FAULT_RETVAL:
-		return fault_fail(c, conn, fc, h);
+		return fault_fail(c, conn, h);
 	case FAULT_CLOSE:
 	case FAULT_HALF_CLOSE:
 	case FAULT_RESET:

@@ -58,7 +58,7 @@ bool fault_act_call(struct call *c, struct conn *conn, const struct fault_hit *h
 	case FAULT_EINTR:
 	case FAULT_ERROR:
 	case FAULT_RETVAL:
-		return fault_fail(c, conn, conn ? fault_conn_of(conn) : NULL, h);
+		return fault_fail(c, conn, h);
 	case FAULT_SIGNAL:
 	case FAULT_PAUSE:
 	case FAULT_KILL:

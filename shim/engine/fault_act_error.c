@@ -176,34 +176,36 @@ static int error_of(const struct fault_hit *h)
 				   : (int)h->act->param[FAULT_ERROR_errno];
 }
 
-/* What is to be told of it. */
-static __attribute__((noinline)) unsigned verdict(const struct call *c, struct fault_conn *fc,
+/* May c fail so?  Then it is made, where it is to be made first. */
+static __attribute__((noinline)) bool can_fail(struct call *c, const struct fault_hit *h)
+{
+	if (!h->rule->illegal && !is_legal(c, error_of(h)))
+		return false;
+	return h->act->fault != FAULT_ERROR || !h->act->param[FAULT_ERROR_after] || make_first(c);
+}
+
+/* What is to be told of it; the calls behind c that fail, too, are kept in mind. */
+static __attribute__((noinline)) unsigned failing(const struct call *c, struct conn *conn,
 						  const struct fault_hit *h)
 {
-	bool legal = is_legal(c, error_of(h));
+	struct fault_conn *fc = conn && h->act->fault != FAULT_ERROR ? fault_conn_of(conn) : NULL;
 
-	if (!legal && !h->rule->illegal)
-		return TRACE_FAULT_FAILED;
-	if (fc && h->act->fault != FAULT_ERROR) {
+	if (fc) {
 		fault_fail_next(fc, h);
 		fc->again[h->dir]--;
 	}
-	return TRACE_FAULT_ACTED | (legal ? 0 : FAULT_TELL_ILLEGAL);
+	return TRACE_FAULT_ACTED | (is_legal(c, error_of(h)) ? 0 : FAULT_TELL_ILLEGAL);
 }
 
-bool fault_fail(struct call *c, struct conn *conn, struct fault_conn *fc, const struct fault_hit *h)
+bool fault_fail(struct call *c, struct conn *conn, const struct fault_hit *h)
 {
-	unsigned what;
-
 	if (h->act->fault == FAULT_RETVAL)
 		return return_value(c, conn, h);
-	what = verdict(c, fc, h);
-	if (what != TRACE_FAULT_FAILED && h->act->fault == FAULT_ERROR &&
-	    h->act->param[FAULT_ERROR_after] && !make_first(c))
-		what = TRACE_FAULT_FAILED;
-	fault_tell(c, conn, h, what, error_of(h));
-	if (what == TRACE_FAULT_FAILED)
+	if (!can_fail(c, h)) {
+		fault_tell(c, conn, h, TRACE_FAULT_FAILED, error_of(h));
 		return true;
+	}
+	fault_tell(c, conn, h, failing(c, conn, h), error_of(h));
 	return fail(c, conn, (enum dir)h->dir, error_of(h));
 }
 

@@ -37,9 +37,8 @@ void fault_count_bytes(const struct fault_hit *h, uint64_t n);
 /* Answer with an error, as the kernel would: EPIPE comes with its signal. */
 void fault_answer_error(struct call *c, int err);
 
-/* eagain, eintr, error, retval.  fc may be NULL. */
-bool fault_fail(struct call *c, struct conn *conn, struct fault_conn *fc,
-		const struct fault_hit *h);
+/* eagain, eintr, error, retval.  conn may be NULL. */
+bool fault_fail(struct call *c, struct conn *conn, const struct fault_hit *h);
 /* The next call in that direction fails so. */
 void fault_fail_next(struct fault_conn *fc, const struct fault_hit *h);
 /* The next of several in a row. */
