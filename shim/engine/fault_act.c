@@ -143,6 +143,11 @@ void fault_act_behind(const struct call *c, struct conn *conn, const struct faul
 	case FAULT_ERROR:
 		fault_fail_next(fc, h);
 		break;
+	case FAULT_PAUSE:
+	case FAULT_KILL:
+	case FAULT_SIGNAL:
+		fault_process(c, conn, h);
+		break;
 	default:
 		break;
 	}

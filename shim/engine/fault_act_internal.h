@@ -32,6 +32,9 @@ int fault_fd_of(const struct conn *conn);
 /* Count bytes that a fault took, changed or added. */
 void fault_count_bytes(const struct fault_hit *h, uint64_t n);
 
+/* pause, kill, signal. */
+void fault_process(const struct call *c, struct conn *conn, const struct fault_hit *h);
+
 /* ---- errors ---- */
 
 /* Answer with an error, as the kernel would: EPIPE comes with its signal. */

@@ -65,7 +65,7 @@ static __attribute__((noinline)) int pause_process(uint64_t ns)
 	return child < 0 ? (int)-child : 0;
 }
 
-bool fault_act_process(struct call *c, struct conn *conn, const struct fault_hit *h)
+void fault_process(const struct call *c, struct conn *conn, const struct fault_hit *h)
 {
 	const uint64_t *p = h->act->param;
 	int err;
@@ -90,5 +90,10 @@ bool fault_act_process(struct call *c, struct conn *conn, const struct fault_hit
 	default:
 		break;
 	}
+}
+
+bool fault_act_process(struct call *c, struct conn *conn, const struct fault_hit *h)
+{
+	fault_process(c, conn, h);
 	return true;
 }

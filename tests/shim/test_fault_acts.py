@@ -1,0 +1,256 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""What faults do, seen from both ends: bytes on the wire, and what the server was told."""
+
+import contextlib
+import socket
+import unittest
+
+import harness
+import programs
+from harness import SAMPLE_KEY, Server, free_port, request_bytes
+
+LOOPS = ("et", "lt", "poll", "block")
+EVENTS = LOOPS[:3]
+ANSWER = b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello"
+HEAD_OF_101 = (b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+               b"Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\r\n")
+HANDSHAKE = request_bytes("/ws", (("Upgrade", "websocket"), ("Connection", "Upgrade"),
+                                  ("Sec-WebSocket-Version", "13"),
+                                  ("Sec-WebSocket-Key", SAMPLE_KEY)))
+KEY = b"\1\2\3\4"
+
+
+def frame(text, first=0x81):
+    """As a client sends it."""
+    return bytes([first, 0x80 | len(text)]) + KEY + bytes(b ^ KEY[i % 4]
+                                                          for i, b in enumerate(text))
+
+
+class Faulty(unittest.TestCase):
+    def each_loop(self, rules, loops=LOOPS):
+        """A server under these rules for each kind of loop."""
+        for loop in loops:
+            words = [programs.build("fault_acts_server.c", "-pthread"), loop, "{port}"]
+            server = Server(words, free_port(),
+                            env={"SHAKEDOWN_RULES": rules, "SHAKEDOWN_SEED": "1"})
+            self.addCleanup(server.stop)
+            self.server = server.start()
+            yield server
+            server.stop()
+
+    def client(self):
+        c = socket.create_connection(("127.0.0.1", self.server.port), timeout=harness.IO_TIMEOUT)
+        self.addCleanup(c.close)
+        return c
+
+    def ask(self, request=None):
+        c = self.client()
+        c.sendall(request or request_bytes("/a"))
+        return c
+
+    def everything(self, c):
+        """(bytes, how it ended)"""
+        data = b""
+        try:
+            while piece := c.recv(65536):
+                data += piece
+        except ConnectionResetError:
+            return data, "reset"
+        return data, "end"
+
+    def exactly(self, c, n):
+        data = b""
+        while len(data) < n:
+            piece = c.recv(n - len(data))
+            self.assertTrue(piece, "the connection ended behind %r" % data)
+            data += piece
+        return data
+
+    def upgrade(self):
+        c = self.ask(HANDSHAKE)
+        self.assertEqual(self.exactly(c, len(HEAD_OF_101)), HEAD_OF_101)
+        return c
+
+    def said(self, *lines):
+        harness.wait_for(lambda: all(line in self.lines() for line in lines),
+                         "%r in %r" % (lines, self.lines()))
+
+    def lines(self):
+        return self.server.log_text().splitlines()
+
+    def works(self):
+        """Another connection is served, as if nothing had been."""
+        c = self.ask()
+        self.assertEqual(self.exactly(c, len(ANSWER)), ANSWER)
+        c.close()
+
+
+class Ends(Faulty):
+    def test_a_reset_in_the_middle_of_the_head_is_one_for_both_sides(self):
+        for _ in self.each_loop("tx@response-head+17:reset:conn=1"):
+            c = self.ask()
+            self.assertEqual(self.everything(c), (ANSWER[:17], "reset"))
+            self.said("write ECONNRESET")
+            self.works()
+
+    def test_a_reset_before_the_request_was_read(self):
+        for _ in self.each_loop("rx@request-head+4:reset:conn=1"):
+            self.assertEqual(self.everything(self.ask())[1], "reset")
+            self.said("read ECONNRESET")
+            self.works()
+
+    def test_a_close_instead_of_an_answer(self):
+        for _ in self.each_loop("tx@response-head:close:conn=1"):
+            self.assertEqual(self.everything(self.ask()), (b"", "end"))
+            self.said("write EPIPE")
+            self.works()
+
+    def test_a_close_where_the_answer_ends(self):
+        for _ in self.each_loop("tx@response-body.end:close:conn=1"):
+            self.assertEqual(self.everything(self.ask()), (ANSWER, "end"))
+            self.said("read end")
+            self.works()
+
+    def test_a_server_that_reads_an_end_while_its_client_still_listens(self):
+        for _ in self.each_loop("rx@request-head+3:half_close:conn=1"):
+            self.assertEqual(self.everything(self.ask()), (b"", "end"))
+            self.said("read end")
+            self.works()
+
+    def test_a_limit_cuts_the_answer_at_its_byte(self):
+        for _ in self.each_loop("tx:limit=20:conn=1"):
+            self.assertEqual(self.everything(self.ask()), (ANSWER[:20], "end"))
+            self.works()
+
+    def test_a_reset_some_time_later_comes_then(self):
+        for _ in self.each_loop("tx@response-head:reset,after=40ms:conn=1", EVENTS):
+            c = self.ask()
+            self.assertEqual(self.exactly(c, len(ANSWER)), ANSWER)
+            self.assertEqual(self.everything(c), (b"", "reset"))
+            self.said("read ECONNRESET")
+            self.works()
+
+
+class Errors(Faulty):
+    def test_eagain_and_eintr_are_tried_again_and_nothing_is_lost(self):
+        for loop, fault in (("et", "eagain"), ("lt", "eagain"), ("poll", "eagain"),
+                            ("et", "eintr"), ("block", "eintr")):
+            rules = "rx@request-head:%s=3:conn=1;tx@response-head:%s=2:conn=1" % (fault, fault)
+            for _ in self.each_loop(rules, (loop,)):
+                c = self.ask()
+                self.assertEqual(self.exactly(c, len(ANSWER)), ANSWER)
+                self.assertEqual(self.lines().count("read " + fault.upper()), 3)
+
+    def test_a_descriptor_that_blocks_never_says_eagain(self):
+        for _ in self.each_loop("rx@request-head:eagain", ("block",)):
+            self.works()
+            self.assertNotIn("read EAGAIN", self.lines())
+
+    def test_a_named_call_fails(self):
+        for _ in self.each_loop("write:error=ENOBUFS:when=1"):
+            self.assertEqual(self.everything(self.ask())[0], b"")
+            self.said("write ENOBUFS")
+            self.works()
+
+    def test_accept_without_descriptors_finds_the_connection_again(self):
+        for _ in self.each_loop("accept:error=EMFILE:when=1..2"):
+            self.works()
+            self.assertEqual(self.lines().count("accept EMFILE"), 2)
+
+    def test_a_client_that_went_away_before_accept(self):
+        for _ in self.each_loop("accept:refuse:when=1"):
+            with contextlib.suppress(ConnectionResetError):
+                self.assertEqual(self.everything(self.client()), (b"", "reset"))
+            self.said("accept ECONNABORTED")
+            self.works()
+
+
+class Bytes(Faulty):
+    def test_a_dropped_answer_is_never_sent(self):
+        for _ in self.each_loop("tx@response-head:drop,for=60ms,then=close:conn=1", EVENTS):
+            self.assertEqual(self.everything(self.ask()), (b"", "end"))
+            self.said("read end")
+            self.works()
+
+    def test_dropped_frames_never_arrive_and_others_do(self):
+        for _ in self.each_loop("rx@frames:drop:conn=1", EVENTS):
+            first, second = self.upgrade(), self.upgrade()
+            first.sendall(frame(b"unheard"))
+            second.sendall(frame(b"heard"))
+            self.assertEqual(self.exactly(second, 7), b"\x81\x05heard")
+            first.close()
+            self.said("read end")
+            self.assertNotIn("frame 81 unheard", self.lines())
+
+    def test_corrupted_bytes_are_the_same_in_every_run(self):
+        seen = set()
+        for _ in self.each_loop("tx@response-body:corrupt=2:conn=1"):
+            answer = self.exactly(self.ask(), len(ANSWER))
+            self.assertEqual(answer[:-5] + answer[-3:], ANSWER[:-5] + ANSWER[-3:])
+            self.assertNotEqual(answer, ANSWER)
+            seen.add(answer)
+            self.works()
+        self.assertEqual(len(seen), 1)
+
+    def test_a_corrupted_request_is_seen_by_the_server_alone(self):
+        for _ in self.each_loop("rx@request-head:corrupt:conn=1"):
+            self.exactly(self.ask(), len(ANSWER))
+            self.assertNotIn("head GET /a HTTP/1.1", self.lines())
+            self.works()
+
+    def test_inserted_bytes_stand_where_the_rule_says(self):
+        for _ in self.each_loop("tx@response-body:insert=oh%2C:conn=1"):
+            answer = self.exactly(self.ask(), len(ANSWER) + 3)
+            self.assertEqual(answer, ANSWER[:-5] + b"oh," + ANSWER[-5:])
+            self.works()
+
+    def test_a_server_reads_inserted_bytes_before_the_others(self):
+        for _ in self.each_loop("rx@request-head:insert=X-:conn=1"):
+            self.exactly(self.ask(), len(ANSWER))
+            self.said("head X-GET /a HTTP/1.1")
+            self.works()
+
+
+class Frames(Faulty):
+    def test_a_frame_of_ours_comes_before_the_next_one(self):
+        for _ in self.each_loop("tx@frames:frame,op=9,len=2:times=1"):
+            c = self.upgrade()
+            c.sendall(frame(b"hello"))
+            self.assertEqual(self.exactly(c, 11), b"\x89\x02ab\x81\x05hello")
+
+    def test_a_server_reads_a_frame_of_ours_as_its_clients(self):
+        for _ in self.each_loop("rx@frames:frame,op=1,len=3:times=1"):
+            c = self.upgrade()
+            c.sendall(frame(b"hello"))
+            self.assertEqual(self.exactly(c, 12), b"\x81\x03abc\x81\x05hello")
+            self.said("frame 81 abc", "frame 81 hello")
+
+    def test_a_frame_that_arrives_is_split(self):
+        for _ in self.each_loop("rx@frames:frame,split=4:times=1"):
+            c = self.upgrade()
+            c.sendall(frame(b"hello, you") + frame(b"next"))
+            self.assertEqual(self.exactly(c, 16 + 6), b"\x01\x04hell\x00\x04o, y\x80\x02ou\x81\x04next")
+
+    def test_a_frame_that_leaves_is_split(self):
+        for _ in self.each_loop("tx@frames:frame,split=4:times=1"):
+            c = self.upgrade()
+            c.sendall(frame(b"hello, you"))
+            self.assertEqual(self.exactly(c, 16), b"\x01\x04hell\x00\x04o, y\x80\x02ou")
+            c.sendall(frame(b"next"))
+            self.assertEqual(self.exactly(c, 6), b"\x81\x04next")
+
+
+class Process(Faulty):
+    def test_a_pause_ends(self):
+        for _ in self.each_loop("tx@response-head:pause=30ms:conn=1"):
+            self.works()
+            self.works()
+
+    def test_a_kill_is_seen_by_the_client_as_an_end(self):
+        for server in self.each_loop("tx@response-head:kill", ("et",)):
+            self.everything(self.ask())
+            self.assertEqual(server.process.wait(harness.STOP_TIMEOUT), -9)
+
+
+if __name__ == "__main__":
+    unittest.main()
