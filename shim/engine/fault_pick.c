@@ -101,6 +101,19 @@ static bool end_unit(const struct sight_work *w, const struct fault_rule *r, uin
 	return left;
 }
 
+/* A phase that had no bytes in this direction is made up for at the next call. */
+static bool passed_unit(const struct sight_work *w, const struct fault_rule *r, uint64_t pos,
+			uint64_t *unit)
+{
+	const struct sight_place *at = &w->at;
+	uint32_t left = at->left[r->phase];
+
+	*unit = fault_unit_of_phase(left - 1, (enum phase)r->phase);
+	return left && pos == w->start && r->where == FAULT_WHERE_START &&
+	       (at->empty[w->dir] >> r->phase & 1) &&
+	       (left == at->exchange + 1 || left == at->exchange);
+}
+
 /* The unit of rule n at pos.  leaving: the phase ends here. */
 static bool unit_at(struct sight_work *w, uint32_t n, uint64_t pos, bool leaving, uint64_t *unit)
 {
@@ -120,7 +133,7 @@ static bool unit_at(struct sight_work *w, uint32_t n, uint64_t pos, bool leaving
 		return !leaving && frame_unit(w, r, pos, unit);
 	*unit = fault_unit_of_phase(at->exchange, (enum phase)at->phase);
 	if (at->phase != r->phase)
-		return false;
+		return passed_unit(w, r, pos, unit);
 	if (r->where == FAULT_WHERE_OFFSET)
 		return pos >= off + r->at;
 	return r->where != FAULT_WHERE_RAND || pos >= off + rand_offset(w, n, *unit);
@@ -275,8 +288,8 @@ static bool outcome(struct sight_work *w, uint32_t n, uint32_t i, struct pick *p
 		*found = true;
 		return false;
 	}
-	sr->done[w->dir] |= (uint8_t)(1u << i);
 	if (*found) {
+		sr->done[w->dir] |= (uint8_t)(1u << i);
 		pick_fill(w, n, i, p, PICK_TELL);
 		p->what = TRACE_FAULT_SHADOWED;
 		return true;
@@ -339,9 +352,12 @@ static NOINLINE bool choose(struct sight_work *w, enum fault_kind kind, struct p
 			}
 		}
 	}
-	if (found)
-		pick_fill(w, first, first_act, p, PICK_OUTCOME);
-	return found;
+	if (!found)
+		return false;
+	if (!w->partial)
+		w->s->rule[first].done[w->dir] |= (uint8_t)(1u << first_act);
+	pick_fill(w, first, first_act, p, PICK_OUTCOME);
+	return true;
 }
 
 /* ---- how much may move ---- */

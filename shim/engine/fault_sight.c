@@ -214,11 +214,21 @@ static uint32_t exchange_of(const struct phase_machine *m)
 	return last && m->answered ? m->answered - 1 : m->answered;
 }
 
-static void enter_phase(struct sight_place *p, uint8_t phase, uint32_t exchange)
+/* rx, tx: first bytes of it. */
+static void enter_phase(struct sight_place *p, uint8_t phase, uint32_t exchange, uint64_t rx,
+			uint64_t tx)
 {
+	uint16_t bit = (uint16_t)(1u << p->phase);
+
 	p->left[p->phase] = p->exchange + 1;
+	p->empty[DIR_RX] &= (uint16_t)~bit;
+	p->empty[DIR_TX] &= (uint16_t)~bit;
+	p->empty[DIR_RX] |= p->phase_off[DIR_RX] == rx ? bit : 0;
+	p->empty[DIR_TX] |= p->phase_off[DIR_TX] == tx ? bit : 0;
 	p->phase = phase;
 	p->exchange = exchange;
+	p->phase_off[DIR_RX] = rx;
+	p->phase_off[DIR_TX] = tx;
 }
 
 /* Bytes moved unseen: go on from what the connection knows. */
@@ -232,9 +242,7 @@ static void resume(struct sight *s, const struct phase_machine *m)
 	s->at.request = m->asked ? m->asked - 1 : 0;
 	if (s->at.phase == m->phase && s->at.exchange == exchange)
 		return;
-	enter_phase(&s->at, m->phase, exchange);
-	s->at.phase_off[DIR_RX] = m->off[DIR_RX];
-	s->at.phase_off[DIR_TX] = m->off[DIR_TX];
+	enter_phase(&s->at, m->phase, exchange, m->off[DIR_RX], m->off[DIR_TX]);
 	s->t_phase = clock_now();
 }
 
@@ -370,9 +378,9 @@ void sight_apply(struct sight_work *w, uint32_t i)
 
 	switch ((enum phase_what)e->what) {
 	case PHASE_CHANGE:
-		enter_phase(at, e->phase, e->exchange);
-		at->phase_off[w->dir] = e->off;
-		at->phase_off[!w->dir] = w->s->m.off[!w->dir];
+		enter_phase(at, e->phase, e->exchange,
+			    w->dir == DIR_RX ? e->off : w->s->m.off[DIR_RX],
+			    w->dir == DIR_TX ? e->off : w->s->m.off[DIR_TX]);
 		if (e->phase == PHASE_RESPONSE_HEAD)
 			at->status[e->exchange % SIGHT_RING] = status_ahead(w, i, e->exchange);
 		break;

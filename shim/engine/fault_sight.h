@@ -50,6 +50,7 @@ struct sight_place {
 	uint16_t status[SIGHT_RING];
 	uint32_t exchange, request; /* that the phase is about; that was read last */
 	uint32_t left[PHASE_COUNT]; /* 1 + exchange in which a phase was left last */
+	uint16_t empty[2];	    /* phases that were left without a byte in that direction */
 	uint8_t phase, op[2];
 	bool in_head;
 };

@@ -11,7 +11,7 @@ import struct
 from types import SimpleNamespace as Record
 
 KINDS = {1: "open", 2: "data", 3: "result", 4: "close", 5: "stack", 6: "text", 7: "lost",
-         8: "process", 9: "coverage", 10: "witness"}
+         8: "process", 9: "coverage", 10: "witness", 11: "fault"}
 WAITING, EOF, ERROR = range(3)
 CLOSED, SHUT, DUPED, CLOSE_UNSEEN, CLOSE_EXEC = range(5)
 FORKED, BORN, EXECED, EXITED, SETUID, SECCOMP = range(6)
@@ -23,6 +23,9 @@ FULL, PARTIAL, BLIND = range(3)
 REASON = {"tls": 1, "io_uring": 2, "fdopen": 4, "unseen": 8, "disk": 16, "table": 32, "seccomp": 64,
           "http2": 128, "received": 256, "no-sockets": 512, "place": 1024, "lost": 2048}
 LOST_FULL, LOST_RACE, LOST_HEADS, LOST_STACKS, LOST_TABLE = range(5)
+ACTED, BEGAN, ENDED, SHADOWED, FAILED = range(5)
+PHASES = ("accepted request-head request-body before-response response-head response-body idle"
+          " upgraded frames closing").split()
 PUBLISHED = 2
 CLOSED_CURSOR = 1 << 63
 
@@ -115,6 +118,14 @@ class Trace:
         return Record(t=t, cookie=cookie, stack=stack, conn=conn, tid=tid, fd=fd, listener=listener,
                       call=call, role=role, origin=origin, inherited_from=inherited,
                       peer_family=family, peer_port=port, peer_ip=b[60:76])
+
+    @staticmethod
+    def _fault(b):
+        t, stack, off, unit, key, drawn, value, conn, tid, rule, call, way, phase, _, what, legal = (
+            struct.unpack_from("<QQQQQQqIIIHBBBBB", b, 8))
+        return Record(t=t, stack=stack, off=off, unit=unit, conn_key=key, drawn=drawn, value=value,
+                      conn=conn, tid=tid, rule_id=rule, call=call, dir=way, phase=PHASES[phase],
+                      what=what, legal=legal, rule=text(b[88:120]), fault=text(b[120:136]))
 
     @staticmethod
     def _data(b):
