@@ -101,7 +101,7 @@ static bool attend(struct way *y, struct sight_work *w)
 
 	w->dir = y->dir;
 	w->hidden = y->hidden;
-	w->partial = y->done;
+	w->partial = y->done && call_table[y->c->id].shape != SHAPE_FLAT;
 	if (!conn_lock(y->conn))
 		return false;
 	w->s = y->conn->id == (uint32_t)y->c->conn_key
@@ -300,6 +300,21 @@ enum step {
 	STEP_ON,
 };
 
+/* Returns bytes, or -errno. */
+static NOINLINE int64_t move_part(struct way *y)
+{
+	struct pick *p = &y->p;
+	struct call *c = y->c;
+
+	if (!p->segment || call_table[c->id].shape == SHAPE_MMSG ||
+	    (y->done && call_table[c->id].shape != SHAPE_FLAT))
+		return fault_piece_move(c, y->done, p->bytes, 0);
+	c->arg[1] += y->done;
+	fault_piece_segments(c, y->conn, &p->hit, p->until, p->bytes);
+	c->arg[1] -= y->done;
+	return c->ret;
+}
+
 /* So many bytes may move now. */
 static NOINLINE enum step pass(struct way *y)
 {
@@ -307,18 +322,15 @@ static NOINLINE enum step pass(struct way *y)
 	bool whole = p->bytes >= y->left;
 	int64_t got;
 
-	if (p->segment) {
-		fault_piece_segments(y->c, y->conn, &p->hit, p->until, p->bytes);
-		return STEP_DONE;
-	}
-	if (whole && !y->done)
+	if (whole && !y->done && !p->segment)
 		return STEP_CALL;
-	if (!y->done && !(y->blocks && (y->dir == DIR_TX || (gather_flags(y->c) & MSG_WAITALL)))) {
+	if (!y->done && !p->segment &&
+	    !(y->blocks && (y->dir == DIR_TX || (gather_flags(y->c) & MSG_WAITALL)))) {
 		if (p->capped)
 			remember_cap(y, p->bytes);
 		return fault_piece_cap(y->c, p->bytes) ? STEP_CALL : STEP_DONE;
 	}
-	got = fault_piece_move(y->c, y->done, p->bytes, 0);
+	got = move_part(y);
 	if (got <= 0) {
 		fault_piece_answer(y->c, y->done ? (int64_t)y->done : got);
 		return STEP_DONE;
@@ -326,10 +338,63 @@ static NOINLINE enum step pass(struct way *y)
 	commit_part(y, (uint64_t)got);
 	y->done += (uint64_t)got;
 	y->left -= (uint64_t)got;
-	if (y->left)
+	if (y->left && y->blocks)
 		return STEP_ON;
 	fault_piece_answer(y->c, (int64_t)y->done);
 	return STEP_DONE;
+}
+
+static bool carry_out(struct way *y)
+{
+	return y->p.kind == PICK_SHAPE ? fault_act_shape(y->c, y->conn, &y->p.hit)
+				       : fault_act_outcome(y->c, y->conn, &y->p.hit);
+}
+
+/* The call stands for its rest while something is done to that, if it is of the kind that can. */
+static bool move_on(struct way *y)
+{
+	if (call_table[y->c->id].shape != SHAPE_FLAT)
+		return false;
+	y->c->arg[1] += y->done;
+	y->c->arg[2] -= y->done;
+	return true;
+}
+
+static void move_back(struct way *y)
+{
+	struct call *c = y->c;
+
+	if (c->changed) { /* shorter: that much comes next */
+		y->p.bytes = c->arg[2];
+		c->arg[2] = (uint64_t)c->ret;
+		c->changed = 0;
+	}
+	c->arg[1] -= y->done;
+	c->arg[2] += y->done;
+}
+
+/* A part of the call has moved, as if the kernel had taken no more.  What happens to the rest happens
+ * now; the application is told of the part, and of the rest only what succeeded. */
+static NOINLINE enum step act_behind_part(struct way *y)
+{
+	struct call *c = y->c;
+	bool go_on, shorter;
+
+	if (!move_on(y)) {
+		fault_piece_answer(c, (int64_t)y->done);
+		return STEP_DONE;
+	}
+	go_on = carry_out(y);
+	shorter = c->changed;
+	move_back(y);
+	if (!go_on) {
+		fault_piece_answer(c, (int64_t)y->done + (c->ret > 0 ? c->ret : 0));
+		return STEP_DONE;
+	}
+	if (!shorter)
+		return STEP_ON;
+	y->p.segment = false;
+	return pass(y);
 }
 
 static NOINLINE enum step act(struct way *y)
@@ -349,12 +414,9 @@ static NOINLINE enum step act(struct way *y)
 		break;
 	case PICK_SHAPE:
 	case PICK_OUTCOME:
-		if (y->done) {
-			fault_piece_answer(y->c, (int64_t)y->done);
-			return STEP_DONE;
-		}
-		go_on = p->kind == PICK_SHAPE ? fault_act_shape(y->c, y->conn, &p->hit)
-					      : fault_act_outcome(y->c, y->conn, &p->hit);
+		if (y->done)
+			return act_behind_part(y);
+		go_on = carry_out(y);
 		break;
 	}
 	return go_on ? STEP_ON : STEP_DONE;

@@ -371,7 +371,7 @@ static uint64_t slice_began(const struct sight_work *w, uint32_t n)
 
 static bool is_segment(const struct sight_work *w, const struct fault_act *a)
 {
-	return a->fault == FAULT_SLICE && w->dir == DIR_TX && !w->partial && !w->hidden &&
+	return a->fault == FAULT_SLICE && w->dir == DIR_TX && !w->hidden &&
 	       a->param[FAULT_SLICE_as] == FAULT_AS_SEGMENT;
 }
 

@@ -11,31 +11,49 @@
 
 #include <netinet/in.h>
 
+#define NOINLINE __attribute__((noinline))
+
 enum {
 	WORKS = 16,
 	HEADS = 64,
+	SPINS = 10000,
 };
 
-static struct reserve rows, works, heads;
+struct table {
+	struct reserve r;
+	size_t size;
+	uint8_t state; /* 0 not made yet, 1 there, 2 there is no memory */
+};
+
+static struct table rows = {.size = sizeof(struct sight) * (size_t)TRACE_CONNECTIONS};
+static struct table works = {.size = sizeof(struct sight_work) * WORKS};
+static struct table heads = {.size = (size_t)SIGHT_HEAD * HEADS};
 static uint8_t work_taken[WORKS], head_taken[HEADS];
 
 /* ---- memory ---- */
 
-/* The first n bytes of a table, which is made when it is needed first. */
-static bool table_open(struct reserve *r, size_t size, size_t n)
-{
-	static uint8_t making;
-	bool made;
+static uint8_t making; /* a try-lock */
 
-	if (!__atomic_load_n(&r->size, __ATOMIC_ACQUIRE)) {
-		if (__atomic_exchange_n(&making, 1, __ATOMIC_ACQUIRE))
-			return false;
-		made = r->size || reserve_start(r, size);
-		__atomic_store_n(&making, 0, __ATOMIC_RELEASE);
-		if (!made)
-			return false;
+static NOINLINE void table_make(struct table *t)
+{
+	/* What the first calls meet must not depend on who came first: the others wait. */
+	for (unsigned i = 0; i < SPINS && __atomic_exchange_n(&making, 1, __ATOMIC_ACQUIRE); i++) {
+		if (__atomic_load_n(&t->state, __ATOMIC_ACQUIRE))
+			return;
+		(void)sys_1(SYS_sched_yield, 0);
 	}
-	return reserve_open(r, n);
+	if (!t->state)
+		__atomic_store_n(&t->state, reserve_start(&t->r, t->size) ? 1 : 2,
+				 __ATOMIC_RELEASE);
+	__atomic_store_n(&making, 0, __ATOMIC_RELEASE);
+}
+
+/* The first n bytes of a table, which is made when it is needed first. */
+static bool table_open(struct table *t, size_t n)
+{
+	if (!__atomic_load_n(&t->state, __ATOMIC_ACQUIRE))
+		table_make(t);
+	return __atomic_load_n(&t->state, __ATOMIC_ACQUIRE) == 1 && reserve_open(&t->r, n);
 }
 
 static bool take(uint8_t *taken)
@@ -49,9 +67,8 @@ struct sight_work *sight_work_take(void)
 	for (uint32_t i = 0; i < WORKS; i++) {
 		if (!take(&work_taken[i]))
 			continue;
-		if (table_open(&works, sizeof(struct sight_work) * WORKS,
-			       sizeof(struct sight_work) * (i + 1)))
-			return (struct sight_work *)works.base + i;
+		if (table_open(&works, sizeof(struct sight_work) * (i + 1)))
+			return (struct sight_work *)works.r.base + i;
 		__atomic_store_n(&work_taken[i], 0, __ATOMIC_RELEASE);
 		break;
 	}
@@ -60,7 +77,7 @@ struct sight_work *sight_work_take(void)
 
 void sight_work_give(struct sight_work *w)
 {
-	__atomic_store_n(&work_taken[w - (struct sight_work *)works.base], 0, __ATOMIC_RELEASE);
+	__atomic_store_n(&work_taken[w - (struct sight_work *)works.r.base], 0, __ATOMIC_RELEASE);
 }
 
 static void head_give(struct sight *s)
@@ -73,7 +90,7 @@ static void head_give(struct sight *s)
 
 static uint8_t *head_bytes(const struct sight *s)
 {
-	return heads.base + (s->head - 1u) * (size_t)SIGHT_HEAD;
+	return heads.r.base + (s->head - 1u) * (size_t)SIGHT_HEAD;
 }
 
 /* Keep the beginning of a head until the rest is there.  What cannot be kept matches nothing. */
@@ -82,7 +99,7 @@ static void head_keep(struct sight *s, const uint8_t *p, size_t n)
 	for (uint32_t i = 0; !s->head && i < HEADS; i++) {
 		if (!take(&head_taken[i]))
 			continue;
-		if (!table_open(&heads, (size_t)SIGHT_HEAD * HEADS, (size_t)SIGHT_HEAD * (i + 1))) {
+		if (!table_open(&heads, (size_t)SIGHT_HEAD * (i + 1))) {
 			__atomic_store_n(&head_taken[i], 0, __ATOMIC_RELEASE);
 			return;
 		}
@@ -109,7 +126,7 @@ static bool asks_address(const struct fault_rule *r)
 }
 
 /* Returns the port; ip may be NULL. */
-static __attribute__((noinline)) uint16_t ask_name(long nr, int fd, uint8_t *ip, uint8_t *ret_unix)
+static NOINLINE uint16_t ask_name(long nr, int fd, uint8_t *ip, uint8_t *ret_unix)
 {
 	static const uint8_t mapped[12] = {[10] = 0xff, [11] = 0xff};
 	union address a;
@@ -187,8 +204,8 @@ static void sort_rules(struct sight *s, const struct control_view *v,
 	}
 }
 
-static __attribute__((noinline)) void begin_rules(struct sight *s, const struct conn *conn,
-						  const struct control_view *v, int fd)
+static NOINLINE void begin_rules(struct sight *s, const struct conn *conn,
+				 const struct control_view *v, int fd)
 {
 	struct fault_conn_facts f;
 
@@ -268,10 +285,9 @@ struct sight *sight_of(struct conn *conn, const struct control_view *v, int fd, 
 	const struct phase_machine *m = &conn->machine;
 	struct sight *s;
 
-	if (!table_open(&rows, sizeof(struct sight) * (size_t)TRACE_CONNECTIONS,
-			sizeof(struct sight) * (row + (size_t)1)))
+	if (!table_open(&rows, sizeof(struct sight) * (row + (size_t)1)))
 		return NULL;
-	s = (struct sight *)rows.base + row;
+	s = (struct sight *)rows.r.base + row;
 	if (s->id != conn->id)
 		begin(s, conn);
 	if (s->generation != v->generation || s->role != m->role)
@@ -285,9 +301,9 @@ struct sight *sight_of(struct conn *conn, const struct control_view *v, int fd, 
 struct sight *sight_row(const struct conn *conn)
 {
 	size_t row = conn_row(conn);
-	struct sight *s = (struct sight *)rows.base + row;
+	struct sight *s = (struct sight *)rows.r.base + row;
 
-	if (__atomic_load_n(&rows.open, __ATOMIC_ACQUIRE) < (row + 1) * sizeof(*s) ||
+	if (__atomic_load_n(&rows.r.open, __ATOMIC_ACQUIRE) < (row + 1) * sizeof(*s) ||
 	    s->id != conn->id)
 		return NULL;
 	return s;
@@ -330,8 +346,7 @@ static void sight_note(void *ctx, const struct phase_event *e)
 }
 
 /* Do the matchers of the request hold?  from: stream offset of the head's first byte. */
-static __attribute__((noinline)) void match_head(struct sight_work *w, uint64_t from, uint64_t to,
-						 uint32_t exchange)
+static NOINLINE void match_head(struct sight_work *w, uint64_t from, uint64_t to, uint32_t exchange)
 {
 	const uint8_t *p = sight_window(w) + (int64_t)(from - w->start);
 	uint64_t mask = 0;
@@ -413,7 +428,7 @@ static bool reads_requests(const struct sight_work *w)
 	return (w->dir == DIR_RX) == (w->m.role == ROLE_SERVER);
 }
 
-static __attribute__((noinline)) void sight_feed(struct sight_work *w)
+static NOINLINE void sight_feed(struct sight_work *w)
 {
 	w->events = 0;
 	w->full = false;
@@ -439,7 +454,7 @@ void sight_try(struct sight_work *w)
 }
 
 /* What of an unfinished head is in the window is kept. */
-static __attribute__((noinline)) void keep_head(struct sight_work *w)
+static NOINLINE void keep_head(struct sight_work *w)
 {
 	struct sight *s = w->s;
 	uint64_t from = s->at.head_off > w->start ? s->at.head_off : w->start;
