@@ -17,7 +17,11 @@
 
 #define NOINLINE __attribute__((noinline))
 
-/* A call and the rules that are asked about it. */
+enum {
+	SITES = 64, /* calls at a time */
+};
+
+/* A call and the rules that are asked about it.  Not on the caller's stack, which is too small. */
 struct site {
 	struct control_view view;
 	struct call *c;
@@ -27,6 +31,32 @@ struct site {
 	bool answered; /* one of them had its outcome */
 	struct fault_hit hit;
 };
+
+static struct site sites[SITES];
+static uint8_t site_taken[SITES];
+
+static struct site *site_take(struct call *c, struct conn *conn)
+{
+	for (uint32_t i = 0; i < SITES; i++) {
+		struct site *t = &sites[i];
+
+		if (__atomic_load_n(&site_taken[i], __ATOMIC_RELAXED) ||
+		    __atomic_exchange_n(&site_taken[i], 1, __ATOMIC_ACQUIRE))
+			continue;
+		t->c = c;
+		t->conn = conn;
+		t->s = NULL;
+		t->mask = 0;
+		t->answered = false;
+		return t;
+	}
+	return NULL;
+}
+
+static void site_give(struct site *t)
+{
+	__atomic_store_n(&site_taken[t - sites], 0, __ATOMIC_RELEASE);
+}
 
 static uint64_t rules_of(const struct control_view *v, enum fault_site site, const struct call *c)
 {
@@ -159,61 +189,24 @@ static bool would_read(const struct call *c)
 	return fault_piece_blocks(c) || fault_bytes_ahead((int)c->arg[0], &one, 1, &all) != -EAGAIN;
 }
 
+static bool ask_named(struct site *t)
+{
+	if (!control_now(&t->view))
+		return true;
+	t->mask = rules_of(&t->view, FAULT_SITE_CALL, t->c);
+	if (!t->mask || (call_table[t->c->id].op == OP_READ && !would_read(t->c)))
+		return true;
+	return ask(t);
+}
+
 bool fault_call_named(struct call *c, struct conn *conn)
 {
-	struct site t = {.c = c, .conn = conn};
+	struct site *t = conn ? site_take(c, conn) : NULL;
+	bool make = !t || ask_named(t);
 
-	if (!conn || !control_now(&t.view))
-		return true;
-	t.mask = rules_of(&t.view, FAULT_SITE_CALL, c);
-	if (!t.mask || (call_table[c->id].op == OP_READ && !would_read(c)))
-		return true;
-	return ask(&t);
-}
-
-static const struct fault_act *slow_close_of(const struct fault_rule *r)
-{
-	for (uint32_t i = 0; i < r->acts; i++) {
-		if (r->act[i].fault == FAULT_SLOW_CLOSE)
-			return &r->act[i];
-	}
-	return NULL;
-}
-
-/* A rule that names a phase acts when the close comes in it. */
-static bool look_at_close(struct site *t, uint32_t n)
-{
-	const struct fault_rule *r = &t->view.rules->rule[n];
-	bool here;
-
-	if (!conn_lock(t->conn))
-		return false;
-	t->s = sight_of(t->conn, &t->view, (int)t->c->arg[0], DIR_TX, 0);
-	here = r->phase == PHASE_COUNT || (t->s && t->s->at.phase == r->phase);
-	conn_unlock(t->conn);
-	return here && look_at_rule(t, n);
-}
-
-void fault_call_closes(struct call *c, struct conn *conn)
-{
-	struct site t = {.c = c, .conn = conn};
-	uint64_t ns;
-
-	if (conn->refs > 1 || !control_now(&t.view))
-		return;
-	for (uint64_t left = t.view.on; left; left &= left - 1) {
-		uint32_t n = (uint32_t)__builtin_ctzll(left);
-		const struct fault_act *a = slow_close_of(&t.view.rules->rule[n]);
-
-		if (!a || !look_at_close(&t, n))
-			continue;
-		ns = a->param[FAULT_SLOW_CLOSE_delay];
-		t.hit.act = a;
-		t.hit.dir = DIR_TX;
-		queue_closes(conn, (int)c->arg[0], clock_now() + ns);
-		fault_tell(c, conn, &t.hit, TRACE_FAULT_BEGAN, (int64_t)ns);
-		return;
-	}
+	if (t)
+		site_give(t);
+	return make;
 }
 
 static bool would_accept(const struct call *c)
@@ -225,23 +218,33 @@ static bool would_accept(const struct call *c)
 	return sys_3(SYS_poll, (long)&p, 1, blocks ? -1 : 0) > 0;
 }
 
-bool fault_call_other(struct call *c, enum call_op op)
+static bool ask_other(struct site *t, enum call_op op)
 {
-	struct site t = {.c = c};
+	struct call *c = t->c;
 
-	if (!control_now(&t.view))
+	if (!control_now(&t->view))
 		return true;
 	if (op == OP_ACCEPT)
-		t.mask = rules_of(&t.view, FAULT_SITE_ACCEPT, c);
+		t->mask = rules_of(&t->view, FAULT_SITE_ACCEPT, c);
 	else if (op == OP_CONNECT)
-		t.mask = rules_of(&t.view, FAULT_SITE_CONNECT, c);
+		t->mask = rules_of(&t->view, FAULT_SITE_CONNECT, c);
 	else if (op == OP_WAIT)
-		t.mask = rules_of(&t.view, FAULT_SITE_WAIT, c);
-	t.mask |= rules_of(&t.view, FAULT_SITE_CALL, c);
-	if (!t.mask || (op == OP_ACCEPT && !would_accept(c)))
+		t->mask = rules_of(&t->view, FAULT_SITE_WAIT, c);
+	t->mask |= rules_of(&t->view, FAULT_SITE_CALL, c);
+	if (!t->mask || (op == OP_ACCEPT && !would_accept(c)))
 		return true;
-	sift_rules(&t, (int)c->arg[0], op == OP_CONNECT ? ROLE_CLIENT : ROLE_SERVER);
-	return ask(&t);
+	sift_rules(t, (int)c->arg[0], op == OP_CONNECT ? ROLE_CLIENT : ROLE_SERVER);
+	return ask(t);
+}
+
+bool fault_call_other(struct call *c, enum call_op op)
+{
+	struct site *t = site_take(c, NULL);
+	bool make = !t || ask_other(t, op);
+
+	if (t)
+		site_give(t);
+	return make;
 }
 
 /* Numbers are given in the order of accept and connect. */
