@@ -580,7 +580,6 @@ static void settle_end(struct builder *b)
 	p->t_begin = h->t_load;
 	p->closes_unseen = h->coverage_reasons & (TRACE_REASON_IO_URING | TRACE_REASON_UNSEEN |
 						  TRACE_REASON_LOST | TRACE_REASON_DISK);
-	p->answers_unseen = (h->coverage_reasons & TRACE_REASON_SITES) && !wrote(p);
 	if (p->alive)
 		return;
 	if (h->ended) {
@@ -654,6 +653,8 @@ bool image_build(struct image *img, const struct finding_options *o, char **ret_
 	if (b.forks)
 		qsort(b.fork, b.forks, sizeof(*b.fork), time_order);
 	build_connections(&b);
+	img->process.answers_unseen =
+		(img->header->coverage_reasons & TRACE_REASON_SITES) && !wrote(&img->process);
 	img->stacks = b.stacks;
 	img->stack = arena_copy(img->arena, b.stack, b.stacks * sizeof(*b.stack));
 	find_process_findings(img);
