@@ -41,7 +41,7 @@ void fault_put_quoted(struct fault_out *o, struct span s)
 	fault_put(o, s.n > MOST ? "...'" : "'");
 }
 
-/* v / unit with as many decimals as it takes; unit is a power of ten. */
+/* v / unit with as many decimals as it takes; unit is a power of ten, far below the largest number. */
 static void put_decimal(struct fault_out *o, uint64_t v, uint64_t unit)
 {
 	uint64_t whole = v / unit, part = v - whole * unit;
@@ -49,9 +49,9 @@ static void put_decimal(struct fault_out *o, uint64_t v, uint64_t unit)
 	fault_put_number(o, whole);
 	if (part)
 		fault_put_byte(o, '.');
-	for (unit /= 10; part && unit; unit /= 10) {
-		fault_put_byte(o, (char)('0' + part / unit));
-		part %= unit;
+	while (part) {
+		fault_put_byte(o, (char)('0' + part * 10 / unit));
+		part = part * 10 - part * 10 / unit * unit;
 	}
 }
 
