@@ -8,6 +8,7 @@
 #include "core/fault/decide.h"
 #include "core/fault/match.h"
 #include "core/fault/site.h"
+#include "core/fault/table.h"
 #include "core/http/view.h"
 
 /* ---- patterns ---- */
@@ -88,15 +89,13 @@ bool fault_match_frame(const struct fault_rule *r, uint64_t n, uint8_t op)
 
 bool fault_match_call(const struct fault_rule *r, const char *call)
 {
-	size_t n = 0;
+	struct span name = {(const uint8_t *)r->text + r->call.off, r->call.len};
 
-	if (!r->call.len)
+	if (!name.n)
 		return true;
-	if (r->text[r->call.off] == '%')
-		return fault_call_moves(call);
-	while (n < r->call.len && call[n] && r->text[r->call.off + n] == call[n])
-		n++;
-	return n == r->call.len && !call[n];
+	if (*name.p == '%')
+		return fault_call_about(fault_span(call)) == FAULT_ABOUT_BYTES;
+	return fault_same(name, fault_span(call));
 }
 
 /* ---- heads ---- */

@@ -3,6 +3,7 @@
  * fault/parse_sense: rules that can be read but could never do what they say.
  */
 #include "core/fault/parse_internal.h"
+#include "core/fault/site.h"
 
 #define BIT(n) (UINT64_C(1) << (n))
 
@@ -273,35 +274,40 @@ static bool phase_makes_sense(const struct fault_parse *p)
 	return true;
 }
 
-static bool site_makes_sense(const struct fault_parse *p)
+/* Sites that belong to no connection (yet). */
+static bool lone_site_makes_sense(const struct fault_parse *p)
 {
 	const struct fault_rule *r = p->r;
 
-	if (r->site == FAULT_SITE_BYTES)
-		return phase_makes_sense(p);
-	if (r->site == FAULT_SITE_CALL) {
-		uint64_t keys = KEYS_FRAME | BIT(FAULT_KEY_CALL) | BIT(FAULT_KEY_SPACE);
-
-		return !(r->given & keys) ||
-		       blame_keys(p, r->given & keys,
-				  "the rule is about a call: for this it has to be about bytes, "
-				  "rx or tx");
-	}
 	if (r->given & KEYS_BYTES)
 		return blame_keys(p, r->given & KEYS_BYTES,
 				  "there is no connection yet to ask that of: it has to be a rule "
 				  "about bytes, rx or tx");
-	if (r->site == FAULT_SITE_WAIT && r->given & KEYS_CONN)
-		return blame_keys(p, r->given & KEYS_CONN,
-				  "a wait is about many connections, not about one");
 	if (r->per >= FAULT_PER_CONN)
 		return blame_key(p, FAULT_KEY_PER,
 				 "this site belongs to no connection: count per process or thread");
-	if (fault_given(r, FAULT_KEY_ROLE) &&
+	if (r->site == FAULT_SITE_WAIT && r->given & KEYS_CONN)
+		return blame_keys(p, r->given & KEYS_CONN,
+				  "a wait is about many connections, not about one");
+	if (r->site != FAULT_SITE_CALL && fault_given(r, FAULT_KEY_ROLE) &&
 	    (r->site == FAULT_SITE_ACCEPT) != (r->role == ROLE_SERVER))
 		return blame_key(p, FAULT_KEY_ROLE,
 				 "who accepts is a server, who connects a client");
 	return true;
+}
+
+static bool site_makes_sense(const struct fault_parse *p)
+{
+	const struct fault_rule *r = p->r;
+	uint64_t keys = KEYS_FRAME | BIT(FAULT_KEY_CALL) | BIT(FAULT_KEY_SPACE);
+
+	if (r->site == FAULT_SITE_BYTES)
+		return phase_makes_sense(p);
+	if (r->site != FAULT_SITE_CALL || fault_call_about(p->site) == FAULT_ABOUT_NOTHING)
+		return lone_site_makes_sense(p);
+	return !(r->given & keys) ||
+	       blame_keys(p, r->given & keys,
+			  "the rule is about a call: for this it has to be about bytes, rx or tx");
 }
 
 static bool keys_make_sense(const struct fault_parse *p)

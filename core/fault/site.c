@@ -3,43 +3,28 @@
  * fault/site: see site.h.
  */
 #include "core/fault/site.h"
+#include "core/fault/table.h"
 
 static const struct {
 	const char *name;
-	bool moves;
+	uint8_t about;
 } calls[] = {
-#define SITE(name, moves) {#name, moves},
+#define SITE(name, about) {#name, FAULT_ABOUT_##about},
 #include "core/fault/site.def"
 };
-
-static const void *find(const char *name, size_t n, bool moving)
-{
-	for (unsigned i = 0; i < CORE_ARRAY_LEN(calls); i++) {
-		size_t at = 0;
-
-		while (at < n && calls[i].name[at] && name[at] == calls[i].name[at])
-			at++;
-		if (at == n && !calls[i].name[at] && (calls[i].moves || !moving))
-			return &calls[i];
-	}
-	return NULL;
-}
 
 const char *fault_call_name(unsigned i)
 {
 	return i < CORE_ARRAY_LEN(calls) ? calls[i].name : NULL;
 }
 
-bool fault_call_known(struct span name)
+enum fault_about fault_call_about(struct span name)
 {
-	return find((const char *)name.p, name.n, false) != NULL;
-}
-
-bool fault_call_moves(const char *name)
-{
-	size_t n = 0;
-
-	while (name[n])
-		n++;
-	return find(name, n, true) != NULL;
+	if (fault_same(name, fault_span("%net")))
+		return FAULT_ABOUT_BYTES;
+	for (unsigned i = 0; i < CORE_ARRAY_LEN(calls); i++) {
+		if (fault_same(name, fault_span(calls[i].name)))
+			return (enum fault_about)calls[i].about;
+	}
+	return FAULT_ABOUT_UNKNOWN;
 }

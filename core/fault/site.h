@@ -7,11 +7,16 @@
 
 #include "core/core.h"
 
+enum fault_about {
+	FAULT_ABOUT_UNKNOWN, /* no rule may name it */
+	FAULT_ABOUT_BYTES,
+	FAULT_ABOUT_CONNECTION,
+	FAULT_ABOUT_NOTHING,
+};
+
 /* Name of row i, NULL behind the last one. */
 const char *fault_call_name(unsigned i);
-/* May a rule name it? */
-bool fault_call_known(struct span name);
-/* Does %net mean it? */
-bool fault_call_moves(const char *name);
+/* What a call is about; %net means all that are about BYTES. */
+enum fault_about fault_call_about(struct span name);
 
 #endif

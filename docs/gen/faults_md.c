@@ -43,10 +43,9 @@ static const struct {
 };
 
 static const struct {
-	const char *name;
-	int moves;
+	const char *name, *about;
 } calls[] = {
-#define SITE(name, moves) {#name, moves},
+#define SITE(name, about) {#name, #about},
 #include "core/fault/site.def"
 };
 
@@ -223,11 +222,9 @@ static void print_where(void)
 	       "events.\n\nA call can be named itself: ");
 	for (size_t i = 0; i < COUNT(calls); i++)
 		printf("`%s`%s", calls[i].name, i + 1 < COUNT(calls) ? " " : ".\n");
-	printf("`%%net` means all of those that move bytes: ");
-	for (size_t i = 0; i < COUNT(calls); i++) {
-		if (calls[i].moves)
-			printf("`%s` ", calls[i].name);
-	}
+	printf("`%%net` means those that move bytes, up to `splice`. Those from `epoll_wait` on, "
+	       "`accept4`, `listen`, `socket` and `socketpair`\nare about no connection: a rule "
+	       "that names one cannot ask for a path and the like.");
 	printf("\n\nWithout a phase a rule about bytes acts on the whole stream. With one it acts "
 	       "at the phase's first byte,\n`+N` bytes behind it, at a drawn byte (`+rand`), or "
 	       "behind its last one (`.end`: close, half_close, reset, drop, limit,\npause, kill, "

@@ -459,6 +459,8 @@ static const struct {
 	{"tx@response-body:drop:<frame>=1", "rx@frames", NULL},
 	{"recv:eintr:<call>=read", "about a call", NULL},
 	{"accept:eintr:<path>=/a", "no connection yet", NULL},
+	{"epoll_wait:eintr:<path>=/a", "no connection yet", NULL},
+	{"socket:error=EMFILE:<per>=conn", "per process", NULL},
 	{"accept:eintr:<per>=conn", "per process", NULL},
 	{"accept:eintr:<role>=client", "who accepts is a server", NULL},
 	{"wait:wake:<port>=80", "many connections", NULL},
