@@ -95,6 +95,23 @@ const char *model_witness_function(const struct event *e)
 	return witnesses[e->witness].function;
 }
 
+/* ---- faults ---- */
+
+enum fault_id model_fault(const struct event *e)
+{
+	for (unsigned id = 0; e->kind == EVENT_FAULT && id < FAULT_COUNT; id++) {
+		const char *name = fault_name((enum fault_id)id);
+		unsigned i = 0;
+
+		while (i < sizeof(e->fault->fault_name) - 1 && name[i] &&
+		       name[i] == e->fault->fault_name[i])
+			i++;
+		if (!name[i] && !e->fault->fault_name[i])
+			return (enum fault_id)id;
+	}
+	return FAULT_COUNT;
+}
+
 uint32_t model_witness_next(const struct exchange *x, enum witness_what what, uint32_t from)
 {
 	const struct connection *c = x->conn;

@@ -11,6 +11,7 @@
 #define CORE_EXCHANGE_MODEL_H
 
 #include "core/exchange/phase.h"
+#include "core/fault/rule.h"
 #include "core/http/view.h"
 
 #define MODEL_NONE   UINT32_MAX /* no event */
@@ -27,6 +28,7 @@ enum event_kind {
 	EVENT_DUP,	/* a further descriptor */
 	EVENT_TEXT,	/* text written to fd 1 or 2 that may belong here */
 	EVENT_WITNESS,	/* a function of the runtime was entered: witness, off, moved */
+	EVENT_FAULT,	/* a rule acted, on purpose: fault; off: of the byte it acted at */
 };
 
 /* What the entry of a witness tells: the third column of witness.def. */
@@ -44,6 +46,8 @@ enum close_how {
 	CLOSE_EXEC,   /* close-on-exec */
 	CLOSE_EXIT,   /* the process ended */
 };
+
+struct trace_fault; /* core/trace/layout.h */
 
 /* A run of recorded bytes inside an event's bytes; what lies between segments was not recorded. */
 struct segment {
@@ -69,7 +73,10 @@ struct event {
 	uint8_t fd;	 /* TEXT: 1 or 2 */
 	uint8_t witness; /* WITNESS: enum trace_witness_id */
 	uint32_t segments;
-	const struct segment *segment;
+	union {
+		const struct segment *segment;
+		const struct trace_fault *fault; /* FAULT: the record itself */
+	};
 };
 
 enum event_flag {
@@ -166,6 +173,7 @@ struct connection {
 	bool overlapped;     /* some event has EVENT_OVERLAP */
 	bool texts;	     /* some event is EVENT_TEXT */
 	bool witnesses;	     /* some event is EVENT_WITNESS */
+	bool faults;	     /* some event is EVENT_FAULT */
 	bool shared;	     /* another process may hold a copy (fork while open): closing proves
 				 * nothing about the peer */
 	const struct connection *relay; /* the other leg, NULL when none was found */
@@ -209,6 +217,9 @@ uint32_t model_author(const struct exchange *x, const struct answer *a);
 
 /* The first witness of that kind in the exchange at or behind index from; MODEL_NONE. */
 uint32_t model_witness_next(const struct exchange *x, enum witness_what what, uint32_t from);
+
+/* Which fault of this version it was, by its name; FAULT_COUNT for other events and unknown ones. */
+enum fault_id model_fault(const struct event *e);
 
 /* The exchange of the relay's other connection that belongs to this one; NULL when there is none. */
 const struct exchange *model_other_leg(const struct exchange *x);

@@ -70,6 +70,7 @@ static uint32_t run(struct detect *d, enum finding_scope scope)
 		if (finding_info((enum finding_id)i)->scope == scope)
 			rules[i](d);
 	}
+	detect_explain(d);
 	if (d->n)
 		d->ret[0].primary = true;
 	return d->n;

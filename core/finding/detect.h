@@ -36,6 +36,8 @@ struct detect {
 
 /* Begin a finding with the row's severity and fix. NULL when there is no room. */
 struct finding *detect_raise(struct detect *d, enum finding_id id);
+/* Tell the findings that faults explain from the others, and put them behind: explained.c. */
+void detect_explain(struct detect *d);
 /* Was it raised for this exchange? */
 bool detect_has(const struct detect *d, enum finding_id id);
 /* It, or NULL. */

@@ -515,7 +515,7 @@ static bool touched_behind(const struct connection *c, uint32_t i)
 	while (++i < c->events) {
 		const struct event *e = &c->event[i];
 
-		if (e->kind == EVENT_TEXT || e->kind == EVENT_WITNESS ||
+		if (e->kind == EVENT_TEXT || e->kind == EVENT_WITNESS || e->kind == EVENT_FAULT ||
 		    (e->kind == EVENT_EOF && !e->tid) ||
 		    (e->kind == EVENT_CLOSE && e->close_how == CLOSE_EXIT))
 			continue;

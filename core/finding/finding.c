@@ -5,15 +5,16 @@
 #include "core/finding/finding.h"
 
 static const struct finding_info table[FINDING_COUNT] = {
-#define FINDING(i, n, sev, sc, t, w, f, e)  \
-	[FINDING_##i] = {                   \
-		.id = n,                    \
-		.severity = SEVERITY_##sev, \
-		.scope = SCOPE_##sc,        \
-		.title = t,                 \
-		.why = w,                   \
-		.fix = f,                   \
-		.evidence = e,              \
+#define FINDING(i, n, sev, sc, x, t, w, f, e) \
+	[FINDING_##i] = {                     \
+		.id = n,                      \
+		.severity = SEVERITY_##sev,   \
+		.scope = SCOPE_##sc,          \
+		.explained = x,               \
+		.title = t,                   \
+		.why = w,                     \
+		.fix = f,                     \
+		.evidence = e,                \
 	},
 #include "core/finding/finding.def"
 #undef FINDING

@@ -20,7 +20,7 @@ enum severity {
 const char *severity_name(enum severity s);
 bool severity_from_name(const char *name, enum severity *ret);
 
-/* FINDING(id, "kebab-id", SEVERITY, SCOPE, title, why, fix, evidence); table order decides which
+/* FINDING(id, "kebab-id", SEVERITY, SCOPE, explained, title, why, fix, evidence); table order decides which
  * finding of an exchange is primary. */
 enum finding_id {
 #define FINDING(id, ...) FINDING_##id,
@@ -35,10 +35,25 @@ enum finding_scope {
 	SCOPE_PROCESS,
 };
 
+/* What a fault does to a program that it cannot help.  Short and sliced calls, EAGAIN, EINTR, wrong wakes
+ * and the like do nothing of that kind: a correct program goes on, and one that does not is found out. */
+enum fault_effect {
+	EFFECT_NOTHING = 0,
+	EFFECT_TIME = 1u << 0,	 /* bytes, or the whole process, were late */
+	EFFECT_ASK = 1u << 1,	 /* bytes of the side that asks were changed, added or lost */
+	EFFECT_ANSWER = 1u << 2, /* ... of the side that answers */
+	EFFECT_END = 1u << 3,	 /* the connection, or the process, was ended */
+	EFFECT_CALL = 1u << 4,	 /* a call failed for good */
+	/* No effect, but beside them in a row: the finding is about what never came, so that what
+	 * happened behind the last thing it points at counts. */
+	EFFECT_ABSENT = 1u << 5,
+};
+
 struct finding_info {
 	const char *id;
 	enum severity severity; /* of the plain case; a finding may be raised with another one */
 	enum finding_scope scope;
+	uint32_t explained; /* enum fault_effect */
 	const char *title, *why, *fix, *evidence;
 };
 const struct finding_info *finding_info(enum finding_id id);
@@ -66,6 +81,8 @@ struct finding {
 	char fix[FINDING_TEXT];	    /* how to fix it, concrete where possible */
 	uint32_t evidences;
 	struct evidence evidence[FINDING_EVIDENCE];
+	char injected_by
+		[FAULT_NAME]; /* the rule whose fault explains it: not the server's; "" none */
 	uint32_t blame_event; /* whose stack blames; MODEL_NONE with blame_reason */
 	const char *blame_reason;
 };
@@ -83,7 +100,8 @@ struct finding_options {
 };
 void finding_options_default(struct finding_options *o);
 
-/* Findings of one exchange, most important first, exactly one of them primary.
+/* Findings of one exchange, most important first, exactly one of them primary.  Those that a fault of a
+ * rule explains come last, are of severity info, and say so.
  * ret holds FINDING_MAX.  Returns how many. */
 uint32_t finding_detect(const struct process *p, const struct exchange *x,
 			const struct finding_options *o, struct finding *ret);

@@ -151,5 +151,6 @@ int main(void)
 	n = add_files(test, n, "tests/cases/M*.case");
 	n = add_files(test, n, "tests/cases/findings/*.case");
 	n = add_files(test, n, "tests/cases/reader/*.case");
+	n = add_files(test, n, "tests/cases/faults/*.case");
 	return _cmocka_run_group_tests("cases", test, n, NULL, NULL);
 }

@@ -388,6 +388,8 @@ void control_files_read(struct control_files *ret, const char *path)
 	int n;
 
 	*ret = (struct control_files){0};
+	if (!path)
+		return;
 	snprintf(folder, sizeof(folder), "%s", path);
 	if (!stat(path, &st) && !S_ISDIR(st.st_mode)) {
 		slash = strrchr(folder, '/');

@@ -181,6 +181,18 @@ static void fill_witness(struct event *e, const struct trace_witness *w)
 	e->dir = model_witness_what(e) == WITNESS_BODY ? DIR_RX : DIR_TX;
 }
 
+static void fill_fault(struct event *e, const struct trace_fault *f)
+{
+	e->kind = EVENT_FAULT;
+	e->t_ns = f->t_ns;
+	e->off = f->off;
+	e->stack = f->stack;
+	e->tid = f->tid;
+	e->call = f->call;
+	e->dir = f->dir & 1;
+	e->fault = f;
+}
+
 static bool fill_event(struct slot *s, struct event *e, const struct ref *ref, const uint8_t *file)
 {
 	const struct trace_record *r = (const void *)(file + ref->at);
@@ -208,6 +220,9 @@ static bool fill_event(struct slot *s, struct event *e, const struct ref *ref, c
 		return true;
 	case TRACE_WITNESS:
 		fill_witness(e, (const void *)r);
+		return true;
+	case TRACE_FAULT:
+		fill_fault(e, (const void *)r);
 		return true;
 	default:
 		return false;
@@ -270,6 +285,7 @@ static void note_firsts(struct connection *c)
 		c->overlapped |= e->flags & EVENT_OVERLAP;
 		c->texts |= e->kind == EVENT_TEXT;
 		c->witnesses |= e->kind == EVENT_WITNESS;
+		c->faults |= e->kind == EVENT_FAULT;
 		if (e->kind == EVENT_DATA)
 			*(e->dir == DIR_RX ? &c->rx_end : &c->tx_end) = e->off + e->moved;
 		else if (e->kind == EVENT_EOF)

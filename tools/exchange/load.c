@@ -349,6 +349,8 @@ struct trace_set *trace_set_load(const char *path, const struct finding_options 
 	struct names names = {0};
 	struct launchers l = {0};
 
+	if (s)
+		s->path = path;
 	*ret_error = s ? list_path(path, &names, &l) : NULL;
 	if (!s || *ret_error)
 		goto fail;

@@ -35,6 +35,7 @@ struct trace_set {
 	struct image *image; /* ordered by pid, then load time */
 	uint32_t skipped;    /* files that could not be read: errors */
 	char **error;	     /* "path: sentence with the remedy", skipped of them */
+	const char *path;    /* as it was given to trace_set_load, which does not copy it */
 };
 
 /* Load everything below path (a folder or one .trace file).

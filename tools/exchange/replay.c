@@ -400,6 +400,50 @@ static void put_witness(struct player *p, int conn, const char *s)
 	trace_publish(&r->rec);
 }
 
+/* fault rx|tx PHASE FAULT acted|began|ended|shadowed|failed [VALUE]: what the rule "rule" did, at the byte
+ * that comes next in that direction.  The value of a wait is a time. */
+static void put_fault(struct player *p, int conn, const char *s)
+{
+	static const char *const whats[] = {
+		[TRACE_FAULT_ACTED] = "acted",	 [TRACE_FAULT_BEGAN] = "began",
+		[TRACE_FAULT_ENDED] = "ended",	 [TRACE_FAULT_SHADOWED] = "shadowed",
+		[TRACE_FAULT_FAILED] = "failed",
+	};
+	char dir[8], phase[24], fault[16], what[16], value[24];
+	struct trace_fault *r = record(p, TRACE_FAULT, sizeof(*r));
+	unsigned i = 0;
+
+	if (!r)
+		return;
+	word(&s, dir, sizeof(dir));
+	word(&s, phase, sizeof(phase));
+	word(&s, fault, sizeof(fault));
+	word(&s, what, sizeof(what));
+	while (i < CORE_ARRAY_LEN(whats) && strcmp(whats[i], what) != 0)
+		i++;
+	if (i == CORE_ARRAY_LEN(whats))
+		wrong(p, "a fault does not '%s'", what);
+	if (word(&s, value, sizeof(value)))
+		r->value = i == TRACE_FAULT_BEGAN || i == TRACE_FAULT_ENDED
+				   ? (int64_t)read_time(p, value)
+				   : strtoll(value, NULL, 10);
+	r->t_ns = p->t;
+	r->stack = p->stack;
+	r->conn = (uint32_t)conn + 1;
+	r->tid = p->tid;
+	r->what = (uint8_t)i;
+	r->legal = 1;
+	r->dir = strcmp(dir, "tx") == 0 ? DIR_TX : DIR_RX;
+	r->off = p->off[conn][r->dir];
+	while (r->phase < PHASE_COUNT && strcmp(phase_name((enum phase)r->phase), phase) != 0)
+		r->phase++;
+	if (r->phase == PHASE_COUNT)
+		wrong(p, "no phase is called %s", phase);
+	snprintf(r->name, sizeof(r->name), "rule");
+	snprintf(r->fault_name, sizeof(r->fault_name), "%s", fault);
+	trace_publish(&r->rec);
+}
+
 static void put_process(struct player *p, enum trace_process_what what)
 {
 	struct trace_process *r = record(p, TRACE_PROCESS, sizeof(*r));
@@ -559,6 +603,8 @@ static void play_call(struct player *p, int conn, const char *verb, const char *
 		put_text(p, conn, s);
 	else if (strcmp(verb, "witness") == 0)
 		put_witness(p, conn, s);
+	else if (strcmp(verb, "fault") == 0)
+		put_fault(p, conn, s);
 	else
 		wrong(p, "what is %s?", verb);
 }

@@ -8,12 +8,14 @@
  *     expect A/1 none                    second request of A: nothing of warning or worse
  *     expect none                        nothing of warning or worse anywhere
  *     also A frame-error                 among the others
+ *     injected A never-answered          among the others, explained by a rule
  *     outcome A upgraded
  *     blame A http_write_header          the first finding blames who entered that witness; -: a call
  *     conn A server peer=10.0.0.7:40000 local=10.0.0.1:80
  *     +0ms A rx $REQUEST
  *     +1ms A tx $SWITCH
  *     +2ms A tx hex 81 02 "hi"
+ *     +3ms A fault tx frames drop acted 5   what a rule did, with a value (TIME for waits)
  *     +9ms A close
  *     end +60s                           the process is still running then; or: exit 1
  */
@@ -31,6 +33,7 @@ enum {
 enum replay_kind {
 	REPLAY_PRIMARY,
 	REPLAY_ALSO,
+	REPLAY_INJECTED,
 	REPLAY_NONE,
 	REPLAY_OUTCOME,
 	REPLAY_BLAME,

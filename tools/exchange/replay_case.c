@@ -140,6 +140,8 @@ static bool read_line(struct reader *r, char *s)
 		return add_expect(r, c, REPLAY_PRIMARY, s + 7);
 	if (strncmp(s, "also ", 5) == 0)
 		return add_expect(r, c, REPLAY_ALSO, s + 5);
+	if (strncmp(s, "injected ", 9) == 0)
+		return add_expect(r, c, REPLAY_INJECTED, s + 9);
 	if (strncmp(s, "outcome ", 8) == 0)
 		return add_expect(r, c, REPLAY_OUTCOME, s + 8);
 	if (strncmp(s, "blame ", 6) == 0)
@@ -303,6 +305,14 @@ static bool blames(const struct replay_expect *e, const struct connection *c,
 	return at->witness < CORE_ARRAY_LEN(ids) && strcasecmp(ids[at->witness], e->what) == 0;
 }
 
+/* What a rule explains is nobody's finding. */
+static bool fits_kind(const struct replay_expect *e, const struct finding *f)
+{
+	if (e->kind == REPLAY_INJECTED)
+		return f->injected_by[0] && f->severity == SEVERITY_INFO;
+	return !f->injected_by[0] && (e->kind == REPLAY_ALSO || f->primary);
+}
+
 static bool check_one(const struct replay_case *c, const struct replay_expect *e,
 		      const struct image *img, const struct finding_options *o, char **ret_error)
 {
@@ -330,10 +340,13 @@ static bool check_one(const struct replay_case *c, const struct replay_expect *e
 		       disappointed(c, e, f, n, " to be blamed", ret_error);
 	finding_from_name(e->what, &id);
 	for (uint32_t i = 0; i < n; i++) {
-		if (f[i].id == id && sub_fits(e, &f[i]) && (e->kind == REPLAY_ALSO || f[i].primary))
+		if (f[i].id == id && sub_fits(e, &f[i]) && fits_kind(e, &f[i]))
 			return true;
 	}
-	return disappointed(c, e, f, n, e->kind == REPLAY_PRIMARY ? " as the primary finding" : "",
+	return disappointed(c, e, f, n,
+			    e->kind == REPLAY_PRIMARY	 ? " as the primary finding"
+			    : e->kind == REPLAY_INJECTED ? " explained by a rule"
+							 : "",
 			    ret_error);
 }
 

@@ -173,6 +173,7 @@ static uint64_t scan_record(struct builder *b, const struct trace_record *r, uin
 	const struct trace_close *c = (const void *)r;
 	const struct trace_lost *l = (const void *)r;
 	const struct trace_witness *w = (const void *)r;
+	const struct trace_fault *fault = (const void *)r;
 	struct slot *s;
 
 	switch (r->kind) {
@@ -196,6 +197,10 @@ static uint64_t scan_record(struct builder *b, const struct trace_record *r, uin
 		note(b, slot_of(b, w->conn), at, ordinal);
 		b->img->witnesses++;
 		return w->t_ns;
+	case TRACE_FAULT:
+		if (fault->conn)
+			note(b, slot_of(b, fault->conn), at, ordinal);
+		return fault->t_ns;
 	case TRACE_STACK:
 		scan_stack(b, (const void *)r, at);
 		return 0;

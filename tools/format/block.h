@@ -26,4 +26,9 @@ void block_method(const struct exchange *x, char *ret, size_t size);
 void block_protocol(const struct exchange *x, char *ret, size_t size);
 unsigned block_status(const struct exchange *x); /* 0: no final answer */
 
+/* ---- rules.c ---- */
+
+/* What the rules of a run did; nothing when it had none. path: of the trace. */
+void rules_write(const struct page *p, const char *path);
+
 #endif

@@ -2,6 +2,8 @@
  *
  * format/event: one call of a connection as a JSON object.
  */
+#include <inttypes.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "tools/format/object.h"
@@ -14,7 +16,7 @@ static const char *const kinds[] = {
 	[EVENT_OPEN] = "open",	     [EVENT_DATA] = "data",	[EVENT_WAIT] = "wait",
 	[EVENT_EOF] = "eof",	     [EVENT_FAILED] = "failed", [EVENT_SHUTDOWN] = "shutdown",
 	[EVENT_CLOSE] = "close",     [EVENT_DUP] = "dup",	[EVENT_TEXT] = "text",
-	[EVENT_WITNESS] = "witness",
+	[EVENT_WITNESS] = "witness", [EVENT_FAULT] = "fault",
 };
 
 static const char *const closes[] = {
@@ -72,6 +74,37 @@ static void add_witness(json_t *o, const struct event *e)
 	json_object_set_new(o, "argument", counted ? json_integer(e->moved) : json_null());
 }
 
+static json_t *short_text(const char *text, size_t size)
+{
+	return object_bytes((struct span){(const uint8_t *)text, strnlen(text, size)});
+}
+
+static void add_fault(json_t *o, const struct event *e)
+{
+	static const char *const whats[] = {
+		[TRACE_FAULT_ACTED] = "acted",	 [TRACE_FAULT_BEGAN] = "began",
+		[TRACE_FAULT_ENDED] = "ended",	 [TRACE_FAULT_SHADOWED] = "shadowed",
+		[TRACE_FAULT_FAILED] = "failed",
+	};
+	const struct trace_fault *f = e->fault;
+	char drawn[24];
+
+	/* Too large for the numbers of many readers. */
+	snprintf(drawn, sizeof(drawn), "%" PRIu64, f->drawn);
+	json_object_set_new(o, "rule", short_text(f->name, sizeof(f->name)));
+	json_object_set_new(o, "fault", short_text(f->fault_name, sizeof(f->fault_name)));
+	json_object_set_new(
+		o, "what",
+		json_string(f->what < CORE_ARRAY_LEN(whats) ? whats[f->what] : "unknown"));
+	json_object_set_new(
+		o, "phase",
+		json_string(f->phase < PHASE_COUNT ? phase_name((enum phase)f->phase) : "unknown"));
+	json_object_set_new(o, "offset", json_integer((json_int_t)f->off));
+	json_object_set_new(o, "value", json_integer(f->value));
+	json_object_set_new(o, "drawn", json_string(drawn));
+	json_object_set_new(o, "legal", json_boolean(f->legal));
+}
+
 json_t *object_event(const struct trace_header *h, const struct event *e)
 {
 	json_t *o = json_object();
@@ -91,6 +124,8 @@ json_t *object_event(const struct trace_header *h, const struct event *e)
 		add_bytes(o, e);
 	if (e->kind == EVENT_WITNESS)
 		add_witness(o, e);
+	if (e->kind == EVENT_FAULT)
+		add_fault(o, e);
 	if (e->kind == EVENT_FAILED) {
 		const char *name = strerrorname_np(e->err);
 

@@ -87,13 +87,13 @@ static json_t *process_findings(struct json *j, const struct image *img, struct 
 	for (i = 0; i < img->findings; i++) {
 		if (!select_process_finding(j->f, &img->finding[i]))
 			continue;
-		result_add(j->ret, img->finding[i].severity);
+		result_add(j->ret, &img->finding[i]);
 		json_array_append_new(ret, object_finding(&img->finding[i], NULL, NULL, NULL));
 	}
 	for (i = 0; i < p->connections; i++) {
 		n = select_orphans(j->f, j->o, img, &p->connection[i], found);
 		for (k = 0; k < n; k++) {
-			result_add(j->ret, found[k].severity);
+			result_add(j->ret, &found[k]);
 			json_array_append_new(
 				ret, object_finding(&found[k], &p->connection[i], NULL, b));
 		}
@@ -107,7 +107,7 @@ static void put_exchange(struct json *j, const struct report_case *rc, struct bl
 	uint32_t i;
 
 	for (i = 0; i < rc->findings; i++)
-		result_add(j->ret, rc->finding[i].severity);
+		result_add(j->ret, &rc->finding[i]);
 	if (rc->x->attempt)
 		j->outcome[rc->x->outcome]++;
 	fputs(*first ? "\n" : ",\n", j->out);
@@ -219,6 +219,7 @@ static void json_write(FILE *out, struct trace_set *set, const struct report_fil
 	for (i = 0; i < set->skipped; i++)
 		json_array_append_new(unread, object_text(set->error[i]));
 	put_member(out, "unread", unread);
+	put_member(out, "rules", object_rules(set->path));
 	fputs("}\n", out);
 }
 

@@ -103,6 +103,8 @@ json_t *object_finding(const struct finding *f, const struct connection *c,
 	json_object_set_new(o, "primary", json_boolean(f->primary));
 	json_object_set_new(o, "message", object_text(f->message[0] ? f->message : info->title));
 	json_object_set_new(o, "fix", object_text(f->fix[0] ? f->fix : info->fix));
+	if (f->injected_by[0])
+		json_object_set_new(o, "injected_by", object_text(f->injected_by));
 	json_object_set_new(o, "evidence", evidence_array(f, c));
 	json_object_set_new(o, "blame", blame_object(&bl));
 	json_object_set_new(o, "blame_reason", object_text(bl.reason));

@@ -20,6 +20,11 @@ json_t *object_exchange(const struct report_case *rc, struct blamer *b);
 json_t *object_finding(const struct finding *f, const struct connection *c,
 		       const struct exchange *x, struct blamer *b);
 
+/* ---- rules.c ---- */
+
+/* What the rules of a run did: an array, empty when it had none. path: of the trace. */
+json_t *object_rules(const char *path);
+
 /* ---- event.c ---- */
 
 /* One event of a connection; the beginning of its bytes is included. */

@@ -85,6 +85,12 @@ bool select_findings(const struct report_filter *f, const struct finding_options
 						 rc->finding + rc->findings);
 	for (i = 0; i < more; i++)
 		rc->finding[rc->findings + i].primary = rc->findings == 0 && i == 0;
+	/* What a rule explains is not the first thing to say where there is something genuine. */
+	if (more && rc->findings && rc->finding[0].injected_by[0] &&
+	    !rc->finding[rc->findings].injected_by[0]) {
+		rc->finding[0].primary = false;
+		rc->finding[rc->findings].primary = true;
+	}
 	rc->findings += more;
 	return !f->finding || has_finding(f->finding, rc->finding, rc->findings);
 }
@@ -118,6 +124,9 @@ enum severity case_worst(const struct report_case *rc)
 
 bool case_needs_attention(const struct report_case *rc)
 {
+	for (uint32_t i = 0; i < rc->findings; i++)
+		if (rc->finding[i].injected_by[0])
+			return true;
 	return case_worst(rc) >= SEVERITY_WARNING;
 }
 
@@ -131,10 +140,12 @@ const struct finding *case_primary(const struct report_case *rc)
 	return NULL;
 }
 
-void result_add(struct report_result *r, enum severity s)
+void result_add(struct report_result *r, const struct finding *f)
 {
-	if (!r->any || s > r->worst)
-		r->worst = s;
+	if (f->injected_by[0])
+		return;
+	if (!r->any || f->severity > r->worst)
+		r->worst = f->severity;
 	r->any = true;
 }
 

@@ -23,15 +23,15 @@ uint32_t select_orphans(const struct report_filter *f, const struct finding_opti
 /* Findings of a whole process that pass the filter. */
 bool select_process_finding(const struct report_filter *f, const struct finding *found);
 
-/* At least a warning was found. */
+/* At least a warning was found, or something that a rule explains. */
 bool case_needs_attention(const struct report_case *rc);
 /* The primary finding, NULL without findings. */
 const struct finding *case_primary(const struct report_case *rc);
 /* The worst severity, INFO without findings. */
 enum severity case_worst(const struct report_case *rc);
 
-/* Fold one severity into what was printed. */
-void result_add(struct report_result *r, enum severity s);
+/* Fold one finding into what was printed; one that a rule explains does not count. */
+void result_add(struct report_result *r, const struct finding *f);
 /* A set all of whose images are blind, or that has none. */
 bool set_is_blind(const struct trace_set *set);
 

@@ -51,7 +51,7 @@ static void count_case(struct text *t, const struct report_case *rc)
 	for (i = 0; i < rc->findings; i++) {
 		const struct finding *f = &rc->finding[i];
 
-		result_add(t->ret, f->severity);
+		result_add(t->ret, f);
 		t->totals.finding[f->id].primary += f->primary;
 		t->totals.finding[f->id].also += !f->primary;
 		if (f->severity > t->totals.finding[f->id].worst)
@@ -168,8 +168,9 @@ static void part_join(struct part *p, struct text *t)
 	fwrite(p->buffer, 1, p->len, t->page.out);
 	free(p->buffer);
 	add_totals(&t->totals, &p->text.totals);
-	if (p->result.any)
-		result_add(t->ret, p->result.worst);
+	if (p->result.any && (!t->ret->any || p->result.worst > t->ret->worst))
+		t->ret->worst = p->result.worst;
+	t->ret->any |= p->result.any;
 	for (size_t i = 0; i < p->text.n_later; i++)
 		keep_for_later(t, p->text.later[i]);
 	free(p->text.later);
@@ -258,14 +259,14 @@ static void write_others(struct text *t, const struct image *img)
 		for (j = 0; j < n; j++) {
 			if (!b)
 				b = blamer_new(img, t->set);
-			result_add(t->ret, found[j].severity);
+			result_add(t->ret, &found[j]);
 			block_finding(&t->page, img, &p->connection[i], &found[j], b);
 		}
 	}
 	for (i = 0; i < img->findings; i++) {
 		if (!select_process_finding(t->f, &img->finding[i]))
 			continue;
-		result_add(t->ret, img->finding[i].severity);
+		result_add(t->ret, &img->finding[i]);
 		block_finding(&t->page, img, NULL, &img->finding[i], NULL);
 	}
 	blamer_free(b);
@@ -506,6 +507,7 @@ static void text_write(FILE *out, struct trace_set *set, const struct report_fil
 		write_others(&t, &set->image[i]);
 	write_routes(&t);
 	write_finding_counts(&t);
+	rules_write(&t.page, set->path);
 	write_coverage(&t);
 	write_totals(&t);
 	free(t.later);

@@ -182,6 +182,78 @@ static void write_witness(const struct timeline *t, const struct event *e)
 		fprintf(t->p->out, " (%" PRIu32 " bytes)", e->moved);
 }
 
+/* Bytes from where the phase began, as a rule would name the place; false where that is not known. */
+static bool phase_offset(const struct exchange *x, const struct event *e, uint64_t *ret)
+{
+	uint64_t from = MODEL_NO_OFF;
+
+	switch ((enum phase)e->fault->phase) {
+	case PHASE_REQUEST_HEAD:
+		from = x->req_off;
+		break;
+	case PHASE_REQUEST_BODY:
+		from = x->req_head_end;
+		break;
+	case PHASE_RESPONSE_HEAD:
+		from = x->final ? x->final->off : MODEL_NO_OFF;
+		break;
+	case PHASE_RESPONSE_BODY:
+		from = x->final ? x->final->end : MODEL_NO_OFF;
+		break;
+	default:
+		break;
+	}
+	*ret = e->off - from;
+	return from != MODEL_NO_OFF && e->off > from;
+}
+
+/* What a value of the fault is. */
+static void write_value(FILE *out, const struct event *e)
+{
+	int64_t value = e->fault->value;
+	enum fault_id id = model_fault(e);
+	bool error =
+		e->fault->what == TRACE_FAULT_FAILED || id == FAULT_ERROR || id == FAULT_REFUSE;
+	const char *name = NULL;
+
+	if (error)
+		name = value > 0 && value < 4096 ? strerrorname_np((int)value) : NULL;
+	else if (id == FAULT_KILL || id == FAULT_SIGNAL)
+		name = value > 0 && value < 65 ? sigabbrev_np((int)value) : NULL;
+	if (name)
+		fprintf(out, ": %s", name);
+	else if (!error && value > 0)
+		fprintf(out, id == FAULT_RETVAL ? ": %" PRId64 : ": %" PRId64 " bytes", value);
+}
+
+/* "delay of rule slow begins at response-head+17: 300 ms" */
+static void write_fault(const struct timeline *t, const struct event *e)
+{
+	const struct trace_fault *f = e->fault;
+	FILE *out = t->p->out;
+	char wait[32];
+	uint64_t off;
+
+	page_put(t->p, INK_BOLD, "%s", "rule ");
+	format_escaped(out, (struct span){(const uint8_t *)f->name, strnlen(f->name, 32)}, 32);
+	fputs(f->what == TRACE_FAULT_ENDED ? ": end of " : ": ", out);
+	format_escaped(
+		out, (struct span){(const uint8_t *)f->fault_name, strnlen(f->fault_name, 16)}, 16);
+	fprintf(out, " of what is %s", e->dir == DIR_TX ? "sent" : "read");
+	if (f->phase < PHASE_COUNT)
+		fprintf(out, ", %s", phase_name((enum phase)f->phase));
+	if (t->rc->x && phase_offset(t->rc->x, e, &off))
+		fprintf(out, "+%" PRIu64, off);
+	if (f->what == TRACE_FAULT_SHADOWED)
+		fputs(": nothing, another rule came first", out);
+	else if (f->what != TRACE_FAULT_BEGAN && f->what != TRACE_FAULT_ENDED)
+		write_value(out, e);
+	else if (f->value > 0)
+		fprintf(out, ": %s", page_delta(wait, f->value) + 1);
+	if (f->what == TRACE_FAULT_FAILED)
+		fputs(" (could not be done)", out);
+}
+
 /* The bytes an evidence points at. */
 static void write_offending(const struct timeline *t, const struct evidence *ev)
 {
@@ -215,8 +287,11 @@ static void write_event(struct timeline *t, const struct event *e, const struct 
 		fputc('\n', t->p->out);
 		return;
 	}
-	if (e->kind == EVENT_WITNESS) {
-		write_witness(t, e);
+	if (e->kind == EVENT_WITNESS || e->kind == EVENT_FAULT) {
+		if (e->kind == EVENT_FAULT)
+			write_fault(t, e);
+		else
+			write_witness(t, e);
 		fputc('\n', t->p->out);
 		return;
 	}
@@ -260,7 +335,7 @@ static bool is_idle_wait(const struct connection *c, uint32_t event, uint32_t to
 	uint32_t i;
 
 	for (i = event + 1; i < to; i++)
-		if (c->event[i].tid == e->tid)
+		if (c->event[i].tid == e->tid && c->event[i].kind != EVENT_FAULT)
 			return c->event[i].t_ns - e->t_ns < soon;
 	return false;
 }
@@ -282,7 +357,7 @@ static bool is_ordinary(const struct timeline *t, uint32_t i, const struct said 
 
 static void fold(struct timeline *t, const struct event *e)
 {
-	if (e->kind == EVENT_WAIT || e->kind == EVENT_FAILED)
+	if (e->kind == EVENT_WAIT || e->kind == EVENT_FAILED || e->kind == EVENT_FAULT)
 		return;
 	t->folded.calls++;
 	if (e->kind == EVENT_DATA)

@@ -177,7 +177,7 @@ static void print_image(struct follow *w, struct trace_set *set, const struct im
 			    !is_decided(rc) || !is_news(w, rc))
 				continue;
 			for (k = 0; k < rc->findings; k++)
-				result_add(&w->result, rc->finding[k].severity);
+				result_add(&w->result, &rc->finding[k]);
 			if (!b)
 				b = blamer_new(img, set);
 			if (job->json)

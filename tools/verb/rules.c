@@ -369,8 +369,7 @@ static int run(int argc, char **argv)
 
 const struct verb verb_rules = {
 	.name = "rules",
-	.synopsis =
-		"[options] PID [list|set RULE...|on NAME...|off NAME...|release NAME|stats|clear]",
+	.synopsis = "[options] PID [list|set|on|off|stats|...] [NAME...]",
 	.summary = "show and change what is broken on purpose in a running server",
 	.text = text,
 	.options = options,
