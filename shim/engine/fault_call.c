@@ -209,6 +209,60 @@ bool fault_call_named(struct call *c, struct conn *conn)
 	return make;
 }
 
+static const struct fault_act *slow_close_of(const struct fault_rule *r)
+{
+	for (uint32_t i = 0; i < r->acts; i++) {
+		if (r->act[i].fault == FAULT_SLOW_CLOSE)
+			return &r->act[i];
+	}
+	return NULL;
+}
+
+/* A rule that names a phase acts when the close comes in it. */
+static bool look_at_close(struct site *t, uint32_t n)
+{
+	const struct fault_rule *r = &t->view.rules->rule[n];
+	bool here;
+
+	if (!conn_lock(t->conn))
+		return false;
+	t->s = sight_of(t->conn, &t->view, (int)t->c->arg[0], DIR_TX, 0);
+	here = r->phase == PHASE_COUNT || (t->s && t->s->at.phase == r->phase);
+	conn_unlock(t->conn);
+	return here && look_at_rule(t, n);
+}
+
+static void close_slowly(struct site *t)
+{
+	uint64_t ns;
+
+	if (!control_now(&t->view))
+		return;
+	for (uint64_t left = t->view.on; left; left &= left - 1) {
+		uint32_t n = (uint32_t)__builtin_ctzll(left);
+		const struct fault_act *a = slow_close_of(&t->view.rules->rule[n]);
+
+		if (!a || !look_at_close(t, n))
+			continue;
+		ns = a->param[FAULT_SLOW_CLOSE_delay];
+		t->hit.act = a;
+		t->hit.dir = DIR_TX;
+		queue_closes(t->conn, (int)t->c->arg[0], clock_now() + ns);
+		fault_tell(t->c, t->conn, &t->hit, TRACE_FAULT_BEGAN, (int64_t)ns);
+		return;
+	}
+}
+
+void fault_call_closes(struct call *c, struct conn *conn)
+{
+	struct site *t = conn->refs > 1 ? NULL : site_take(c, conn);
+
+	if (t) {
+		close_slowly(t);
+		site_give(t);
+	}
+}
+
 static bool would_accept(const struct call *c)
 {
 	struct pollfd p = {.fd = (int)c->arg[0], .events = POLLIN};
