@@ -73,6 +73,7 @@ MAIN_OBJ  := $(B)/host/tools/main.o
 
 LIB  := $(B)/libshakedown.so
 TOOL := $(B)/shakedown
+TEST_LIB := $(B)/libshakedown-test.a
 
 UNIT_SRC := $(wildcard tests/unit/test_*.c)
 UNIT     := $(UNIT_SRC:tests/unit/%.c=$(B)/tests/unit/%)
@@ -81,13 +82,14 @@ PROG     := $(PROG_SRC:tests/programs/%.c=$(B)/tests/programs/%)
 FUZZ_SRC := $(wildcard tests/fuzz/fuzz_*.c)
 FUZZ     := $(FUZZ_SRC:tests/fuzz/%.c=build/fuzz/%)
 
-all: $(LIB) $(TOOL) links compile_commands.json ## build build/shakedown and build/libshakedown.so
+all: $(LIB) $(TOOL) $(TEST_LIB) links compile_commands.json ## build build/shakedown and build/libshakedown.so
 
 # The short names always mean the release variant.
-links: $(LIB) $(TOOL)
+links: $(LIB) $(TOOL) $(TEST_LIB)
 ifeq ($(VARIANT),release)
 	@ln -sf release/shakedown build/shakedown
 	@ln -sf release/libshakedown.so build/libshakedown.so
+	@ln -sf release/libshakedown-test.a build/libshakedown-test.a
 endif
 
 # ---- objects ---------------------------------------------------------------------------------------
@@ -152,6 +154,18 @@ $(filter-out %/test_gate %/test_fault_act,$(UNIT)): $(B)/tests/unit/%: tests/uni
 	@mkdir -p $(@D)
 	$(call say,TEST,$@)
 	$(Q)$(CC) $(HOST) -MMD -MP -MF $@.d $< $(TOOL_OBJ) $(B)/host/engine.o $(CORE_OBJ) -o $@ $(HOST_LD) -lcmocka -lpthread $(if $(findstring differential,$@),-lhttp_parser) $(HOST_LIBS)
+
+# What tests in C link (include/shakedown.h): one object that keeps all names but those of the header to
+# itself, and needs nothing but libc.
+TEST_LIB_SRC := $(addprefix tools/scenario/,api.c server.c proc.c observe.c) \
+		tools/control/control_file.c $(wildcard tools/exchange/*.c) tools/format/calls.c
+TEST_LIB_OBJ := $(TEST_LIB_SRC:%.c=$(B)/host/%.o) $(CORE_OBJ)
+$(TEST_LIB): $(TEST_LIB_OBJ) Makefile
+	$(call say,AR,$@)
+	$(Q)$(LD) -r $(TEST_LIB_OBJ) -o $@.o
+	$(Q)$(OBJCOPY) --wildcard --keep-global-symbol='shakedown_*' $@.o
+	@rm -f $@
+	$(Q)$(AR) rcs $@ $@.o
 
 # Victims and small servers: one file each, -O2 without frame pointers, with line tables.
 $(PROG): $(B)/tests/programs/%: tests/programs/%.c $(B)/flags

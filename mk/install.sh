@@ -21,11 +21,14 @@ if [ "$what" = install ]; then
 	cat > "$made/shakedown.pc" <<PC
 prefix=$prefix
 libdir=$lib
+includedir=$prefix/include
 preload=$lib/libshakedown.so
 
 Name: shakedown
 Description: Watches HTTP upgrades inside server processes
 Version: $version
+Cflags: -I\${includedir}
+Libs: -L\${libdir} -lshakedown-test
 PC
 	build/shakedown man > "$made/man/shakedown.1"
 	for verb in run test report explain doctor; do
@@ -35,6 +38,10 @@ fi
 
 put 755 build/shakedown "$bin/shakedown"
 put 755 build/libshakedown.so "$lib/libshakedown.so"
+put 644 build/libshakedown-test.a "$lib/libshakedown-test.a"
+put 644 include/shakedown.h "$prefix/include/shakedown.h"
+put 644 share/examples/slow_answer.c "$prefix/share/shakedown/examples/slow_answer.c"
+put 644 docs/scenario.schema.json "$prefix/share/shakedown/scenario.schema.json"
 put 644 "$made/shakedown.pc" "$pkg/shakedown.pc"
 put 644 share/completions/shakedown.bash "$prefix/share/bash-completion/completions/shakedown"
 put 644 docs/report.schema.json "$prefix/share/shakedown/report.schema.json"
@@ -47,7 +54,7 @@ done
 
 # Folders that only held what was removed; one that others use stays.
 if [ "$what" = uninstall ]; then
-	for folder in "$prefix/share/shakedown/scenarios" "$prefix/share/shakedown" "$prefix/share/bash-completion/completions" \
+	for folder in "$prefix/share/shakedown/scenarios" "$prefix/share/shakedown/examples" "$prefix/share/shakedown" "$prefix/share/bash-completion/completions" \
 		"$prefix/share/bash-completion" "$man/man1" "$pkg"; do
 		[ ! -d "$dest$folder" ] || rmdir --ignore-fail-on-non-empty "$dest$folder"
 	done

@@ -142,12 +142,7 @@ bool case_wait(struct run_case *c, bool watch, uint64_t deadline)
 
 uint64_t case_hits(const struct run_case *c, size_t rule)
 {
-	struct control_header *h = c->server.control.h;
-	const struct control_state *state = h ? control_state(h) : NULL;
-	const struct control_rules *rules = state ? control_rules(h, state) : NULL;
-	const struct control_stat *stat = rules ? control_stat(h, rules, (uint32_t)rule) : NULL;
-
-	return stat ? __atomic_load_n(&stat->hits, __ATOMIC_RELAXED) : 0;
+	return server_hits(&c->server, (uint32_t)rule);
 }
 
 size_t case_rule(const struct run_case *c, const char *name)

@@ -314,6 +314,11 @@ static bool finish_connect(struct client *c)
 	if (!wait_for(c, POLLOUT, c->within))
 		return client_fail(c, "the connection was not made in time");
 	getsockopt(c->fd, SOL_SOCKET, SO_ERROR, &e, &n);
+	/* Refused is another error: this one was made, and reset before we looked. */
+	if (e == ECONNRESET) {
+		c->error = e;
+		return true;
+	}
 	return !e || client_fail(c, "cannot connect: %s", strerror(e));
 }
 

@@ -8,9 +8,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "core/core.h"
+#include "core/fault/match.h"
 #include "tools/format/format.h"
-#include "tools/scenario/scenario.h"
 
 struct trace_set *observe_load(const char *folder)
 {
@@ -24,6 +23,11 @@ struct trace_set *observe_load(const char *folder)
 	return set;
 }
 
+static bool wild(const char *pattern, const uint8_t *text, size_t n)
+{
+	return fault_glob(pattern, strlen(pattern), (const char *)text, n, false);
+}
+
 static bool matches(const struct observe_where *w, const struct exchange *x)
 {
 	struct span target = x->request->target;
@@ -35,9 +39,8 @@ static bool matches(const struct observe_where *w, const struct exchange *x)
 		return true;
 	if (!target.n)
 		return false;
-	return pattern_matches(w->path, (const char *)target.p, target.n) ||
-	       (query &&
-		pattern_matches(w->path, (const char *)target.p, (size_t)(query - target.p)));
+	return wild(w->path, target.p, target.n) ||
+	       (query && wild(w->path, target.p, (size_t)(query - target.p)));
 }
 
 void observe_each(const struct trace_set *set, const struct observe_where *w, observe_visit *visit,

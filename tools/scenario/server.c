@@ -73,6 +73,16 @@ static int open_control(const struct server_setup *setup, struct server *s, char
 	return SERVER_CANNOT;
 }
 
+uint64_t server_hits(const struct server *s, uint32_t rule)
+{
+	struct control_header *h = s->control.h;
+	const struct control_state *state = h ? control_state(h) : NULL;
+	const struct control_rules *rules = state ? control_rules(h, state) : NULL;
+	const struct control_stat *stat = rules ? control_stat(h, rules, rule) : NULL;
+
+	return stat ? __atomic_load_n(&stat->hits, __ATOMIC_RELAXED) : 0;
+}
+
 void server_done(struct server *s)
 {
 	if (s->control.h)

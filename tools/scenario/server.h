@@ -58,6 +58,9 @@ bool server_running(struct server *s);
 /* Ask it to end, and kill what is left after within_ns.  False: it had to be killed. */
 bool server_stop(struct server *s, int signal_number, uint64_t within_ns);
 
+/* Times that a rule, by its place in the setup, has acted. */
+uint64_t server_hits(const struct server *s, uint32_t rule);
+
 /* Let the control page of a server that has ended go. */
 void server_done(struct server *s);
 
