@@ -69,16 +69,17 @@ class Output(scenarios.ScenarioCase):
 
 
 class Catalogue(scenarios.ScenarioCase):
-    def test_every_shipped_scenario_holds_on_websockets(self):
-        done = self.run_test("--catalogue", "--path", "/ws", "-j", "2", "--", PYTHON,
+    def test_shipped_scenarios_hold_on_websockets(self):
+        done = self.run_test("--catalogue", "--path", "/ws", "-j", "2", "--filter", "*-101", "--", PYTHON,
                              os.path.join(scenarios.SERVERS, "ws.py"), "$port", timeout=600)
         self.assertEqual(done.status, 0, done)
+        self.assertGreaterEqual(len(done.out.splitlines()), 5)
 
     def test_every_shipped_scenario_says_what_it_shows(self):
         done = self.run_test("--catalogue", "--list")
-        self.assertGreaterEqual(len(done.out.splitlines()), 6)
+        self.assertGreaterEqual(len(done.out.splitlines()), 20)
         for line in done.out.splitlines():
-            self.assertRegex(line, r"^[a-z0-9-]+ +[A-Z].*\.$")
+            self.assertRegex(line, r"^[a-z0-9-]+ +[A-Za-z].*\.$")
 
     def test_a_template_finds_the_bug_it_is_made_for(self):
         # A server that answers a reset connection with its own end.
@@ -87,7 +88,7 @@ class Catalogue(scenarios.ScenarioCase):
                  "    c.sendall(b'HTTP/1.1 101 Switching Protocols\\r\\nUpgrade: websocket\\r\\n\\r\\n')\n"
                  "    c.close()\n")
         path = self.write(serve, "serve.py")
-        done = self.run_test("--catalogue", "--filter", "rst-in-head", "--", PYTHON, path, "$port")
+        done = self.run_test("--catalogue", "--filter", "rst-in-101", "--", PYTHON, path, "$port")
         self.assertEqual(done.status, 1, done)
         self.assertIn("client 'next'", done.out)
 

@@ -106,7 +106,7 @@ class Run(scenarios.ScenarioCase):
                    "client 'c': an answer did not come: the time was up")
 
     def test_a_case_ends_at_its_timeout(self):
-        done = self.scenario(PLAIN + "steps: [{sleep: 60s}]\n", "--timeout", "500ms")
+        done = self.scenario(PLAIN + "steps: [{sleep: 60s}]\n", "--timeout", "4s")
         self.assertEqual(done.status, 1, done)
         self.assertIn("case.yaml:3:17: the case took longer than --timeout allows", done.out)
 
