@@ -206,7 +206,7 @@ enum gate_way gate_wait(struct call *c, struct conn *conn, enum dir dir, uint64_
 	gate_leave();
 	if (!held)
 		return GATE_PASS;
-	gate_thread_want(until);
+	gate_thread_want(until, false);
 	if (blocks)
 		return gate_block(c, conn, dir, fd);
 	c->ret = -EAGAIN;
@@ -388,7 +388,7 @@ bool gate_later(struct conn *conn, uint64_t at, gate_task *task, uint64_t what)
 	}
 	gate_leave();
 	if (d)
-		gate_thread_want(at);
+		gate_thread_want(at, true);
 	return d;
 }
 
@@ -433,7 +433,7 @@ void gate_privileges(bool over)
 	if (!over)
 		gate_thread_stop();
 	else if (engine_gates)
-		gate_thread_want(0);
+		gate_thread_want(0, false);
 }
 
 bool gate_ends(void)

@@ -14,8 +14,8 @@
  *     and the call goes on until the caller's own time is over.
  * (4) On a descriptor that blocks, the calling thread waits: SO_RCVTIMEO and SO_SNDTIMEO count, signals
  *     interrupt as they would the call itself, a cancellation is acted on.
- * (5) Deadlines: a process with one thread has its waits clamped.  With more, one helper thread is made with
- *     clone, all signals blocked; it ends by itself when no gate is left, and before set*id, capset, unshare
+ * (5) Deadlines: a process with one thread has its waits clamped.  With more, or where something is to be
+ *     done at the deadline, one helper thread is made with clone, all signals blocked; it ends by itself when no gate is left, and before set*id, capset, unshare
  *     and setns.  Never one thread per connection.
  * (6) A connection whose peer is gone (error or hang-up) is never held back: its end would spin.
  * (7) A forked child has its own deadlines for connections it inherited; gates of the parent end there.

@@ -118,8 +118,9 @@ enum gate_way gate_block(struct call *c, struct conn *conn, enum dir dir, int fd
 
 /* ---- gate_thread.c ---- */
 
-/* There is a deadline to keep: make sure that somebody will. */
-void gate_thread_want(uint64_t at);
+/* There is a deadline to keep: make sure that somebody will.  task: something is to be done then, whatever
+ * the process waits for or does; a direction that goes on matters only to who waits for events. */
+void gate_thread_want(uint64_t at, bool task);
 bool gate_thread_runs(void);
 void gate_thread_stop(void);
 void gate_thread_forked(void);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
  * gate_thread: who keeps the deadlines: the waits of a process that has one thread, which are cut into
- * slices; else a thread of our own.
+ * slices; else, and where something is to be done at a deadline, a thread of our own.
  *
  * (1) That thread is made by the kernel alone: the C library does not know it, its own word of thread-local
  *     storage is a page of zeros, all signals are blocked, and it runs nothing but the engine.
@@ -152,7 +152,7 @@ static void make(void)
 		thread.runs = 0;
 }
 
-void gate_thread_want(uint64_t at)
+void gate_thread_want(uint64_t at, bool task)
 {
 	if (__atomic_load_n(&thread.runs, __ATOMIC_SEQ_CST)) {
 		__atomic_fetch_add(&thread.bell, 1, __ATOMIC_SEQ_CST);
@@ -160,7 +160,7 @@ void gate_thread_want(uint64_t at)
 			ring();
 		return;
 	}
-	if (!is_needed() || !gate_enter(clock_thread()))
+	if (!(task || is_needed()) || !gate_enter(clock_thread()))
 		return;
 	if (!thread.runs)
 		make();

@@ -319,7 +319,7 @@ static __attribute__((noinline)) int64_t keep_bytes(struct call *c, struct conn 
 	}
 	gate_leave();
 	if (took > 0)
-		gate_thread_want(until);
+		gate_thread_want(until, true);
 	return took;
 }
 
@@ -418,7 +418,7 @@ void queue_closes(struct conn *conn, int fd, uint64_t until)
 	}
 	gate_leave();
 	if (kept >= 0)
-		gate_thread_want(until);
+		gate_thread_want(until, true);
 }
 
 uint64_t queue_bytes(const struct conn *conn)
