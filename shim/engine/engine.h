@@ -239,6 +239,10 @@ void engine_modules_changed(void);
 /* Something makes what we see incomplete: a bit of enum trace_coverage_reason; fd -1 for all. */
 void engine_partial(int fd, uint64_t reason);
 
+/* A door's: acts on a cancellation of the calling thread, which may end in it.  Called, with nothing held, in
+ * waits that the engine makes in a call's place.  NULL: there is nothing of the kind. */
+extern void (*engine_cancel_point)(void);
+
 /* Record that this image is being replaced: path is what exec was given (may be NULL). */
 void engine_exec(const char *path);
 

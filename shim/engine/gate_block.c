@@ -12,6 +12,7 @@
  */
 #include "shim/engine/clock.h"
 #include "shim/engine/gate_internal.h"
+#include "shim/engine/gate_wait.h"
 #include "shim/engine/gather.h"
 #include "shim/engine/sys.h"
 
@@ -85,8 +86,14 @@ static __attribute__((noinline)) enum next let_through(uint64_t mask, bool limit
 
 	(void)sys_2(SYS_rt_sigpending, (long)&pending, sizeof(pending));
 	pending &= ~mask;
-	if (!pending)
+	if (!pending) {
+		if (engine_cancel_point) {
+			set_mask(mask, NULL);
+			gate_cancel_point();
+			set_mask(~UINT64_C(0), NULL);
+		}
 		return GO_ON;
+	}
 	n = __builtin_ctzll(pending) + 1;
 	(void)sys_4(SYS_rt_sigaction, n, 0, (long)&a, sizeof(a.mask));
 	set_mask(mask, NULL);

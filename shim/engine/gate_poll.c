@@ -27,6 +27,8 @@ enum {
 	FEW = 8, /* descriptors whose copy is on the stack */
 };
 
+void (*engine_cancel_point)(void);
+
 /* ---- time ---- */
 
 static uint64_t later(uint64_t now, uint64_t ns)
@@ -114,6 +116,8 @@ static __attribute__((noinline)) bool wait_epoll(struct call *c)
 	for (;;) {
 		c->ret = epoll_slice(c, gate_slice(now, end));
 		now = clock_now();
+		if (!c->ret || c->ret == -EINTR)
+			gate_cancel_point();
 		if (c->ret || now >= end)
 			return false;
 		gate_expire(now);
@@ -197,6 +201,7 @@ static __attribute__((noinline)) bool wait_poll(struct call *c)
 		if (c->ret || now >= end)
 			return false;
 		c->ret = poll_copy(c, gate_slice(now, end));
+		gate_cancel_point();
 		if (c->ret < 0)
 			return false;
 		now = clock_now();

@@ -125,6 +125,8 @@ static __attribute__((noinline)) bool wait(struct call *c, const struct sets *s,
 		gate_expire(now);
 		c->ret = slice(c, s, gate_slice(now, end));
 		now = clock_now();
+		if (!c->ret || c->ret == -EINTR)
+			gate_cancel_point(); /* the copies are lost with the thread */
 		if (c->ret || now >= end)
 			break;
 	}

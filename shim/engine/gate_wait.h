@@ -16,6 +16,13 @@ bool gate_end_ms(uint64_t now, int ms, uint64_t *ret_end);
 bool gate_end_time(uint64_t now, uint64_t at, uint64_t units, uint64_t *ret_end);
 struct timespec gate_timespec(uint64_t ns);
 
+/* Between two slices of a wait, and when one was interrupted. */
+static inline void gate_cancel_point(void)
+{
+	if (engine_cancel_point)
+		engine_cancel_point();
+}
+
 /* select and pselect. */
 bool gate_select(struct call *c);
 

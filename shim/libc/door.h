@@ -59,7 +59,6 @@ enum {
 	LIBC_F_DUPFD = 0,
 	LIBC_F_DUPFD_CLOEXEC = 1030,
 	LIBC_PR_SET_SECCOMP = 22,
-	LIBC_EINTR = 4,
 	LIBC_SECCOMP_SET_MODE_FILTER = 1,
 };
 
@@ -144,16 +143,13 @@ static inline __attribute__((always_inline)) void libc_leave(struct call *c, uns
 
 /* next.c: the result of a call as libc gives it: -1 and errno for an error. */
 long libc_result(int64_t ret);
-/* ... of one that was interrupted while the engine waited in its place: act on a cancellation of this
- * thread, as the next definition would have. */
-long libc_result_interrupted(void);
 
 /* A fault answered the call. */
 static inline __attribute__((always_inline)) long libc_answer(struct call *c)
 {
 	engine_exit(c);
 	engine_settle(c);
-	return c->ret == -LIBC_EINTR ? libc_result_interrupted() : libc_result(c->ret);
+	return libc_result(c->ret);
 }
 
 /* next.c: fill libc_next; look one name up now (NULL when nobody defines it). */

@@ -62,7 +62,6 @@ static const struct next_name next_names[SYM_COUNT] = {
 };
 
 static int *(*next_errno)(void);
-static void (*next_testcancel)(void);
 
 int *libc_errno(void)
 {
@@ -102,7 +101,7 @@ void libc_next_fill_silently(void)
 			__atomic_store_n(&libc_next[i], p, __ATOMIC_RELEASE);
 	}
 	libc_errno();
-	next_testcancel = (void (*)(void))loaded_find("pthread_testcancel", false);
+	engine_cancel_point = (void (*)(void))loaded_find("pthread_testcancel", false);
 }
 
 void libc_next_fill(void)
@@ -113,7 +112,7 @@ void libc_next_fill(void)
 			__atomic_store_n(&libc_next[i], p, __ATOMIC_RELEASE);
 	}
 	libc_errno();
-	next_testcancel = (void (*)(void))libc_global("pthread_testcancel");
+	engine_cancel_point = (void (*)(void))libc_global("pthread_testcancel");
 
 	/* Names that other libcs lack left an error that the application must not find: reported
 	 * once, then forgotten. */
@@ -129,15 +128,6 @@ LIBC_COLD long libc_result(int64_t ret)
 	if (place)
 		*place = (int)-ret;
 	return ret < 0 ? -1 : (long)ret;
-}
-
-/* The signal that cancels came while the engine waited, and its handler left the rest to the next point
- * of cancellation. */
-LIBC_COLD long libc_result_interrupted(void)
-{
-	if (next_testcancel)
-		next_testcancel();
-	return libc_result(-LIBC_EINTR);
 }
 
 /* From the early stand-ins: a system call failed before the table was filled. */

@@ -1,0 +1,192 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""What takes time on purpose, seen by a small server: what it may and may not notice, and what its peer gets."""
+
+import os
+import subprocess
+import tempfile
+import time
+import unittest
+
+import harness
+import programs
+from harness import SHAKEDOWN, shakedown
+
+DELAY = 0.3
+
+# Accepts one connection, reads from it, does what the test says, and prints what it saw.
+SERVER = """
+import array, fcntl, os, select, signal, socket, sys, threading, time
+
+listener = socket.create_server(("127.0.0.1", 0))
+print(listener.getsockname()[1], flush=True)
+c, _ = listener.accept()
+c.recv(10)
+
+def threads():
+    return sorted(open("/proc/self/task/%%s/comm" %% t).read().strip() for t in os.listdir("/proc/self/task"))
+
+def others():
+    return [fd for fd in os.listdir("/proc/self/fd") if int(fd) >= 200]
+
+def queued():
+    n = array.array("i", [0])
+    fcntl.ioctl(c, 0x5411, n)
+    return n[0]
+
+def is_held(data):
+    try:
+        return not c.send(data)
+    except BlockingIOError:
+        return True
+
+%s
+"""
+
+
+class Served:
+    """A server under rules, and what its peer received: (seconds since its request, bytes)."""
+
+    def __init__(self, rule, body, folder):
+        path = os.path.join(folder, "server.py")
+        with open(path, "w", encoding="utf-8") as file:
+            file.write(SERVER % body)
+        self.trace = os.path.join(folder, "t.trace")
+        self.got, self.out = [], []
+        with subprocess.Popen([SHAKEDOWN, "run", "-q", "-o", self.trace, "--rule", rule, "--",
+                               "/usr/bin/python3", "-u", path], stdout=subprocess.PIPE,
+                              stdin=subprocess.DEVNULL, text=True) as server:
+            port = int(server.stdout.readline())
+            with harness.Client(port) as client:
+                client.send(b"go")
+                began = time.monotonic()
+                while True:
+                    try:
+                        data = client.sock.recv(100)
+                    except ConnectionResetError:
+                        data = b""
+                    self.got.append((time.monotonic() - began, data))
+                    if not data:
+                        break
+            self.out = server.stdout.read().splitlines()
+        self.status = server.returncode
+
+    @property
+    def data(self):
+        return b"".join(data for _, data in self.got)
+
+
+class Case(unittest.TestCase):
+    def setUp(self):
+        self.folder = tempfile.TemporaryDirectory(prefix="shakedown-gate-")
+        self.addCleanup(self.folder.cleanup)
+
+    def serve(self, rule, body):
+        return Served(rule, body, self.folder.name)
+
+
+class Queue(Case):
+    RULE = "tx:delay=300ms,mode=queue"
+
+    def test_a_write_succeeds_at_once_and_arrives_later_in_order_before_the_end(self):
+        s = self.serve(self.RULE, """
+began = time.monotonic()
+c.send(b"one"); c.sendmsg([b"tw", b"o"]); print(queued()); c.close()
+print(time.monotonic() - began)
+time.sleep(1)
+print(len(others()))
+""")
+        self.assertEqual((s.out[0], s.data), ("6", b"onetwo"))
+        self.assertLess(float(s.out[1]), DELAY / 2)
+        self.assertGreaterEqual(s.got[0][0], DELAY * 0.9)
+        self.assertEqual(s.out[2], "0")
+
+    def test_shutdown_comes_behind_the_bytes(self):
+        s = self.serve(self.RULE, """
+c.send(b"one"); c.shutdown(socket.SHUT_WR); print(c.recv(10))
+""")
+        self.assertEqual((s.data, s.out), (b"one", ["b''"]))
+
+    def test_an_end_of_the_process_delivers_first(self):
+        for end in ("os._exit(0)", "sys.exit(0)", "os.execv('/bin/true', ['true'])"):
+            with self.subTest(end):
+                self.folder.cleanup()
+                self.setUp()
+                self.assertEqual(self.serve(self.RULE, "c.send(b'last'); " + end).data, b"last")
+
+    def test_more_than_fits_is_held_back_and_arrives_whole(self):
+        s = self.serve(self.RULE, """
+c.setblocking(False)
+sent = 0
+while sent < 3 << 20:
+    try:
+        sent += c.send(b"x" * 65536)
+    except BlockingIOError:
+        select.select([], [c], [])
+c.close()
+print(sent)
+""")
+        self.assertEqual((s.status, len(s.data)), (0, int(s.out[0])))
+
+
+class SlowClose(Case):
+    def test_the_close_returns_at_once_and_the_end_arrives_later(self):
+        s = self.serve("tx:slow_close=300ms", """
+e = select.epoll(); e.register(c, select.EPOLLIN | select.EPOLLOUT)
+began = time.monotonic()
+c.send(b"one"); c.close()
+print(time.monotonic() - began, len(e.poll(0)))
+time.sleep(1)
+print(len(others()))
+""")
+        self.assertEqual(s.data, b"one")
+        self.assertLess(float(s.out[0].split()[0]), DELAY / 2)
+        self.assertEqual(s.out[0].split()[1], "0")
+        self.assertLess(s.got[0][0], s.got[1][0] / 2)
+        self.assertGreaterEqual(s.got[1][0], DELAY * 0.9)
+        self.assertEqual(s.out[1], "0")
+
+
+class Held(Case):
+    RULE = "tx:delay=300ms"
+
+    def test_a_descriptor_that_blocks_waits_in_the_call(self):
+        s = self.serve(self.RULE, "c.send(b'one'); c.close()")
+        self.assertEqual(s.data, b"one")
+        self.assertGreaterEqual(s.got[0][0], DELAY * 0.9)
+
+    def test_another_thread_keeps_time_and_is_gone_when_rights_change_and_in_children(self):
+        s = self.serve(self.RULE, """
+c.setblocking(False)
+e = select.epoll(); e.register(c, select.EPOLLOUT)
+waits = threading.Event()
+thread = threading.Thread(target=waits.wait); thread.start()
+print(is_held(b"one"))
+while "shakedown" not in threads(): # it names itself
+    time.sleep(0.001)
+pid = os.fork()
+if not pid:
+    print(threads().count("shakedown")); os._exit(0)
+os.waitpid(pid, 0)
+os.setuid(os.getuid())
+print(len(e.poll(5)), is_held(b"one"))
+c.close(); waits.set(); thread.join()
+while "shakedown" in threads():
+    time.sleep(0.01)
+print("alone")
+""")
+        self.assertEqual(s.out, ["True", "0", "1 False", "alone"])
+        self.assertEqual(s.data, b"one")
+
+
+class Cancel(unittest.TestCase):
+    def test_a_thread_that_is_held_back_can_be_cancelled(self):
+        program = programs.build("gate_cancel.c", "-pthread")
+        for how in ("read", "poll"):
+            with self.subTest(how), tempfile.TemporaryDirectory() as folder:
+                done = shakedown("run", "-q", "-o", os.path.join(folder, "t"), "--rule",
+                                 "rx:delay=20s", "--", program, how, timeout=10)
+                self.assertEqual(done.stdout, "cancelled\n", done.stderr)
+
+
+if __name__ == "__main__":
+    unittest.main()
