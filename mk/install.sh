@@ -31,7 +31,7 @@ Cflags: -I\${includedir}
 Libs: -L\${libdir} -lshakedown-test
 PC
 	build/shakedown man > "$made/man/shakedown.1"
-	for verb in run test report explain doctor; do
+	for verb in run test rules report explain doctor; do
 		build/shakedown man "$verb" > "$made/man/shakedown-$verb.1"
 	done
 fi
@@ -48,7 +48,7 @@ put 644 docs/report.schema.json "$prefix/share/shakedown/report.schema.json"
 for scenario in share/scenarios/*.yaml; do
 	put 644 "$scenario" "$prefix/share/shakedown/scenarios/$(basename "$scenario")"
 done
-for page in shakedown shakedown-run shakedown-test shakedown-report shakedown-explain shakedown-doctor; do
+for page in shakedown shakedown-run shakedown-test shakedown-rules shakedown-report shakedown-explain shakedown-doctor; do
 	put 644 "$made/man/$page.1" "$man/man1/$page.1"
 done
 
