@@ -2,11 +2,14 @@
 """What faults do, seen from both ends: bytes on the wire, and what the server was told."""
 
 import contextlib
+import glob
+import os
 import socket
 import unittest
 
 import harness
 import programs
+import tracefile
 from harness import SAMPLE_KEY, Server, free_port, request_bytes
 
 LOOPS = ("et", "lt", "poll", "block")
@@ -250,6 +253,19 @@ class Process(Faulty):
         for server in self.each_loop("tx@response-head:kill", ("et",)):
             self.everything(self.ask())
             self.assertEqual(server.process.wait(harness.STOP_TIMEOUT), -9)
+
+
+class Records(Faulty):
+    def test_every_fault_is_recorded_with_its_rule(self):
+        for server in self.each_loop("cut=tx@response-head+17:reset:conn=1"):
+            self.everything(self.ask())
+            self.said("write ECONNRESET")
+            self.works()
+            server.terminate()
+            found = [r for path in glob.glob(os.path.join(server.trace, "*.trace"))
+                     for r in tracefile.Trace(path).records if r.kind == "fault"]
+            self.assertEqual([(r.rule, r.fault, r.off, r.what) for r in found],
+                             [("cut", "reset", 17, tracefile.ACTED)])
 
 
 if __name__ == "__main__":
