@@ -373,6 +373,13 @@ static void move_back(struct way *y)
 	c->arg[2] += y->done;
 }
 
+/* Did it end the connection? */
+static bool has_ended(const struct fault_act *act)
+{
+	return act->fault == FAULT_CLOSE || act->fault == FAULT_HALF_CLOSE ||
+	       (act->fault == FAULT_RESET && !act->param[FAULT_RESET_after]);
+}
+
 /* A part of the call has moved, as if the kernel had taken no more.  What happens to the rest happens
  * now; the application is told of the part, and of the rest only what succeeded. */
 static NOINLINE enum step act_behind_part(struct way *y)
@@ -389,6 +396,10 @@ static NOINLINE enum step act_behind_part(struct way *y)
 	move_back(y);
 	if (!go_on) {
 		fault_piece_answer(c, (int64_t)y->done + (c->ret > 0 ? c->ret : 0));
+		return STEP_DONE;
+	}
+	if (has_ended(y->p.hit.act)) { /* how is for the next call to find */
+		fault_piece_answer(c, (int64_t)y->done);
 		return STEP_DONE;
 	}
 	if (!shorter)
