@@ -350,20 +350,21 @@ static bool carry_out(struct way *y)
 				       : fault_act_outcome(y->c, y->conn, &y->p.hit);
 }
 
-/* The call stands for its rest while something is done to that, if it is of the kind that can. */
-static bool move_on(struct way *y)
+/* The call stands for its rest while something is done to that. */
+static void move_on(struct way *y)
 {
 	if (call_table[y->c->id].shape != SHAPE_FLAT)
-		return false;
+		return;
 	y->c->arg[1] += y->done;
 	y->c->arg[2] -= y->done;
-	return true;
 }
 
 static void move_back(struct way *y)
 {
 	struct call *c = y->c;
 
+	if (call_table[c->id].shape != SHAPE_FLAT)
+		return;
 	if (c->changed) { /* shorter: that much comes next */
 		y->p.bytes = c->arg[2];
 		c->arg[2] = (uint64_t)c->ret;
@@ -387,10 +388,11 @@ static NOINLINE enum step act_behind_part(struct way *y)
 	struct call *c = y->c;
 	bool go_on, shorter;
 
-	if (!move_on(y)) {
+	if (call_table[c->id].shape != SHAPE_FLAT && pick_needs_bytes(y->p.hit.act)) {
 		fault_piece_answer(c, (int64_t)y->done);
 		return STEP_DONE;
 	}
+	move_on(y);
 	go_on = carry_out(y);
 	shorter = c->changed;
 	move_back(y);

@@ -278,13 +278,19 @@ static bool is_cap(const struct fault_act *a)
 	return a->fault == FAULT_SLICE || a->fault == FAULT_SHORT;
 }
 
+bool pick_needs_bytes(const struct fault_act *a)
+{
+	return a->fault == FAULT_DROP || a->fault == FAULT_LIMIT || kind_of(a) == FAULT_KIND_SHAPE;
+}
+
 /* A further outcome of the same moment does nothing, and that is told.  Behind the first part of a call
- * nothing is done yet: that part is the answer, and the next call begins here. */
+ * what needs the bytes is not done yet: that part is the answer, and the next call begins here. */
 static bool outcome(struct sight_work *w, uint32_t n, uint32_t i, struct pick *p, bool *found)
 {
+	const struct fault_act *a = &w->view.rules->rule[n].act[i];
 	struct sight_rule *sr = &w->s->rule[n];
 
-	if (w->partial) {
+	if (w->partial && pick_needs_bytes(a)) {
 		*found = true;
 		return false;
 	}
@@ -354,7 +360,7 @@ static NOINLINE bool choose(struct sight_work *w, enum fault_kind kind, struct p
 	}
 	if (!found)
 		return false;
-	if (!w->partial)
+	if (!w->partial || !pick_needs_bytes(&w->view.rules->rule[first].act[first_act]))
 		w->s->rule[first].done[w->dir] |= (uint8_t)(1u << first_act);
 	pick_fill(w, first, first_act, p, PICK_OUTCOME);
 	return true;

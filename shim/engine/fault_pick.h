@@ -40,6 +40,9 @@ void pick_next(struct sight_work *w, const struct call *c, struct pick *p);
 /* Does rule n act on the unit in which the first byte lies? */
 bool pick_is_current(struct sight_work *w, uint32_t n);
 
+/* Does it look at the bytes of the call?  Then lists of buffers whose first part has moved are in its way. */
+bool pick_needs_bytes(const struct fault_act *a);
+
 /* Behind a call: the next rule that acts where a phase ended.  False: none. */
 bool pick_behind(struct sight_work *w, const struct call *c, struct pick *p);
 

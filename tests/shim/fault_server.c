@@ -6,6 +6,7 @@
  */
 #include <netinet/in.h>
 #include <pthread.h>
+#include <signal.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -138,6 +139,7 @@ int main(int argc, char **argv)
 	int on = 1, threads = atoi(argv[argc - 2]);
 	pthread_t thread;
 
+	signal(SIGPIPE, SIG_IGN);
 	vectors = argc > 3;
 	listener = socket(AF_INET, SOCK_STREAM, 0);
 	setsockopt(listener, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
