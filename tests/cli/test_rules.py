@@ -250,5 +250,129 @@ class Live(Folder):
             self.assertTrue(s.recv(100))
 
 
+# Answers an upgrade and echoes nothing: /ws.
+UPGRADER = r"""
+import base64, hashlib, socket, sys, threading
+s = socket.socket()
+s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+s.bind(("127.0.0.1", int(sys.argv[1])))
+s.listen()
+def serve(c):
+    head = b""
+    while b"\r\n\r\n" not in head:
+        more = c.recv(4096)
+        if not more:
+            return c.close()
+        head += more
+    key = [l.split(b":")[1].strip() for l in head.split(b"\r\n") if l.lower().startswith(b"sec-websocket-key")][0]
+    accept = base64.b64encode(hashlib.sha1(key + b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11").digest())
+    try:
+        c.sendall(b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+                  b"Sec-WebSocket-Accept: " + accept + b"\r\n\r\n")
+        while c.recv(4096):
+            pass
+    except OSError:
+        pass
+    c.close()
+while True:
+    threading.Thread(target=serve, args=(s.accept()[0],), daemon=True).start()
+"""
+
+
+class Report(Folder):
+    def attempt(self, *options, expect=b"HTTP/1.1 101", trace="t.trace"):
+        """One upgrade of a server under rules; the trace's report."""
+        port = harness.free_port()
+        child = subprocess.Popen([harness.SHAKEDOWN, "run", "-q", "-o", self.path(trace), *options, "--",
+                                  sys.executable, "-c", UPGRADER, str(port)], stderr=subprocess.PIPE)
+        try:
+            harness.wait_for(lambda: harness.is_listening(child.pid, port), "the server listens")
+            with harness.Client(port) as client:
+                client.send(harness.handshake_bytes("/ws"))
+                while client.fill():
+                    if b"\r\n\r\n" in client.buffer:
+                        break
+                self.assertEqual(client.buffer[:len(expect)], expect)
+        finally:
+            child.terminate()
+            child.communicate()
+        return self.report(trace)
+
+    def report(self, trace="t.trace", *args):
+        done = shakedown("report", self.path(trace), "--format", "json", *args)
+        self.assertIn(done.returncode, (0, 1), done.stderr)
+        self.status = done.returncode
+        return json.loads(done.stdout)
+
+    def faults(self, report):
+        return [e for p in report["processes"] for x in p["exchanges"] for e in x["events"] if e["kind"] == "fault"]
+
+    def test_a_fault_is_an_event_of_the_exchange_it_acted_on(self):
+        report = self.attempt("-r", "slow=tx@response-head:delay=50ms:path=/ws")
+        faults = self.faults(report)
+        self.assertTrue(faults)
+        self.assertEqual({(f["rule"], f["fault"], f["phase"]) for f in faults},
+                         {("slow", "delay", "response-head")})
+        self.assertGreaterEqual(max(f["value"] for f in faults), 50 * 1000 * 1000)
+        text = shakedown("report", self.path("t.trace"), "--all").stdout
+        self.assertRegex(text, r"rule slow: delay of what is sent, response-head")
+        rule, = report["rules"]
+        self.assertEqual((rule["name"], rule["page"], rule["on"]), ("slow", "control", True))
+        self.assertEqual((rule["hits"], rule["eligible"]), (1, 1))
+
+    def test_a_rule_that_never_acted_is_marked(self):
+        report = self.attempt("-r", "never=tx@response-head:delay=50ms:path=/other")
+        self.assertEqual([r["hits"] for r in report["rules"]], [0])
+        self.assertIn("never acted", shakedown("report", self.path("t.trace")).stdout)
+
+    def test_what_a_rule_explains_is_no_finding_against_the_server(self):
+        report = self.attempt("-r", "cut=tx@response-head:reset", expect=b"")
+        found = [f for p in report["processes"] for x in p["exchanges"] for f in x["findings"]]
+        self.assertTrue(found)
+        for f in found:
+            self.assertEqual((f.get("injected_by"), f["severity"], f["blame"]), ("cut", "info", None), f)
+            self.assertIn("'cut' (reset)", f["message"])
+        self.report("t.trace", "--fail-on", "info")
+        self.assertEqual(self.status, 0)
+        self.assertIn("the rule 'cut'", shakedown("report", self.path("t.trace")).stdout)
+
+    def test_a_run_is_repeated_with_its_decisions(self):
+        rule = "odd=tx@response-head:delay=20ms,10ms:p=50%"
+        first = self.faults(self.attempt("-r", rule, "--seed", "3"))
+        for seed in range(4, 40):
+            if first:
+                break
+            first = self.faults(self.attempt("-r", rule, "--seed", str(seed), trace="%d.trace" % seed))
+            shutil.rmtree(self.path("t.trace"))
+            os.rename(self.path("%d.trace" % seed), self.path("t.trace"))
+        again = self.attempt("--replay", self.path("t.trace"), trace="again.trace")
+        self.assertEqual([(f["rule"], f["drawn"]) for f in self.faults(again)],
+                         [(f["rule"], f["drawn"]) for f in first])
+        self.assertEqual(again["rules"][0]["rule"], self.report()["rules"][0]["rule"])
+        # Other rules are asked for the same decisions: there are none of that name.
+        other = self.attempt("--replay", self.path("t.trace"), "-r", "even=tx@response-head:delay=20ms",
+                             trace="other.trace")
+        self.assertEqual(self.faults(other), [])
+
+    def test_a_rule_set_live_acts_on_a_connection_that_is_open_already(self):
+        port = harness.free_port()
+        child = subprocess.Popen([harness.SHAKEDOWN, "run", "-q", "-o", self.path("t.trace"), "--", sys.executable,
+                                  "-c", UPGRADER, str(port)])
+        try:
+            harness.wait_for(lambda: harness.is_listening(child.pid, port), "the server listens")
+            pid = next(p for p in harness.descendants(child.pid) if p != child.pid)
+            with harness.Client(port) as client:
+                head = harness.handshake_bytes("/ws")
+                client.send(head[:20])
+                shakedown("rules", str(pid), "set", "cut=tx@response-head:reset", timeout=10)
+                client.send(head[20:])
+                self.assertFalse(client.fill())
+            stats = json.loads(shakedown("rules", str(pid), "stats", "--format", "json").stdout)["rules"]
+            self.assertEqual([(r["name"], r["hits"]) for r in stats], [("cut", 1)])
+        finally:
+            child.terminate()
+            child.wait()
+
+
 if __name__ == "__main__":
     unittest.main()
