@@ -185,6 +185,7 @@ static void write_witness(const struct timeline *t, const struct event *e)
 /* Bytes from where the phase began, as a rule would name the place; false where that is not known. */
 static bool phase_offset(const struct exchange *x, const struct event *e, uint64_t *ret)
 {
+	const struct answer *a = x->final ? x->final : x->answers ? &x->answer[0] : NULL;
 	uint64_t from = MODEL_NO_OFF;
 
 	switch ((enum phase)e->fault->phase) {
@@ -195,10 +196,10 @@ static bool phase_offset(const struct exchange *x, const struct event *e, uint64
 		from = x->req_head_end;
 		break;
 	case PHASE_RESPONSE_HEAD:
-		from = x->final ? x->final->off : MODEL_NO_OFF;
+		from = a ? a->off : MODEL_NO_OFF;
 		break;
 	case PHASE_RESPONSE_BODY:
-		from = x->final ? x->final->end : MODEL_NO_OFF;
+		from = a ? a->end : MODEL_NO_OFF;
 		break;
 	default:
 		break;
