@@ -34,7 +34,8 @@ class Explain(unittest.TestCase):
         for finding in catalogue():
             done = shakedown("explain", finding)
             self.assertEqual(done.returncode, 0)
-            for heading in ("What", "Why it matters", "How to fix it", "Evidence"):
+            for heading in ("What", "Why it matters", "How to fix it", "Evidence",
+                            "What a rule can excuse it with"):
                 self.assertRegex(done.stdout, r"(?m)^%s\n    \S" % heading, finding)
             self.assertLessEqual(max(map(len, done.stdout.splitlines())), 80, finding)
 
@@ -49,7 +50,7 @@ class Explain(unittest.TestCase):
         self.assertEqual(data["version"], 1)
         self.assertEqual({f["id"]: f["severity"].upper() for f in data["findings"]}, catalogue())
         for f in data["findings"]:
-            self.assertEqual(set(f), {"id", "severity", "scope", "title", "why", "fix", "evidence"})
+            self.assertEqual(set(f), {"id", "severity", "scope", "title", "why", "fix", "evidence", "explained_by"})
             self.assertTrue(all(f.values()), f["id"])
         one = json.loads(shakedown("explain", "--format=json", data["findings"][3]["id"]).stdout)
         self.assertEqual(one["findings"], [data["findings"][3]])

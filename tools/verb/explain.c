@@ -71,6 +71,33 @@ static void paragraph(const char *p)
 	putchar('\n');
 }
 
+/* What excuses it, by effect of a fault. */
+static const struct {
+	uint32_t effect;
+	const char *name, *says;
+} effects[] = {
+	{EFFECT_TIME, "time", "made bytes wait for at least half of the time"},
+	{EFFECT_ASK, "ask", "changed, added or lost bytes of the side that asks"},
+	{EFFECT_ANSWER, "answer", "changed, added or lost bytes of the side that answers"},
+	{EFFECT_END, "end", "ended the connection"},
+	{EFFECT_CALL, "call", "let a call fail for good"},
+};
+
+static void say_excuses(const struct finding_info *f)
+{
+	char line[512];
+	const char *before = "A fault that";
+	size_t n = 0;
+
+	for (size_t i = 0; i < sizeof(effects) / sizeof(effects[0]); i++) {
+		if (!(f->explained & effects[i].effect))
+			continue;
+		n += (size_t)snprintf(line + n, sizeof(line) - n, "%s %s", before, effects[i].says);
+		before = ", or";
+	}
+	paragraph(n ? strcat(line, ".") : "Nothing.");
+}
+
 static void say(const struct finding_info *f)
 {
 	printf("%s (%s)\n\n", f->id, severity_name(f->severity));
@@ -82,6 +109,8 @@ static void say(const struct finding_info *f)
 	paragraph(f->fix);
 	puts("\nEvidence");
 	paragraph(f->evidence);
+	puts("\nWhat a rule can excuse it with");
+	say_excuses(f);
 }
 
 static void list_text(void)
@@ -110,9 +139,16 @@ static void list_text(void)
 
 static json_t *object_of(const struct finding_info *f)
 {
-	return json_pack("{s:s, s:s, s:s, s:s, s:s, s:s, s:s}", "id", f->id, "severity",
+	json_t *excuses = json_array();
+
+	for (size_t i = 0; i < sizeof(effects) / sizeof(effects[0]); i++) {
+		if (f->explained & effects[i].effect)
+			json_array_append_new(excuses, json_string(effects[i].name));
+	}
+	return json_pack("{s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:o}", "id", f->id, "severity",
 			 severity_name(f->severity), "scope", scope_name(f->scope), "title",
-			 f->title, "why", f->why, "fix", f->fix, "evidence", f->evidence);
+			 f->title, "why", f->why, "fix", f->fix, "evidence", f->evidence,
+			 "explained_by", excuses);
 }
 
 static int write_json(json_t *list)
