@@ -74,7 +74,7 @@ static int64_t move_away(const struct call *c, uint64_t n)
 {
 	const uint64_t *a = c->arg;
 	int fd = sys_open("/dev/null", O_WRONLY | O_CLOEXEC, 0);
-	int64_t moved = fd;
+	int64_t moved;
 
 	if (fd < 0)
 		return fd;

@@ -265,7 +265,7 @@ static unsigned look(const struct call *c, enum dir dir, uint8_t *header, struct
 static __attribute__((noinline)) unsigned find_header(const struct call *c, struct fault_own *own,
 						      const struct fault_hit *h)
 {
-	uint8_t header[HEADER];
+	uint8_t header[HEADER] = {0};
 	unsigned need;
 
 	own->split.size = h->act->param[FAULT_FRAME_split];
