@@ -134,6 +134,14 @@ class Filtered(unittest.TestCase):
         self.assertIn("kills for ftruncate", done.stderr)
         self.assertIn("SystemCallErrorNumber", done.stderr)
 
+    def test_rules_are_refused_where_the_library_is_not_loaded(self):
+        with tempfile.TemporaryDirectory() as folder:
+            done = programs.run(sys.executable, "-c", LOCK_IN, filter_of((FTRUNCATE,), KILL, ALLOW),
+                                harness.SHAKEDOWN, "run", "--rule", "rx:short", "--", "/bin/sh",
+                                "-c", "exit 7", cwd=folder)
+        self.assertEqual(done.returncode, 125, done.stderr)
+        self.assertIn("cannot be put in force: blind: a seccomp filter", done.stderr)
+
     def test_every_call_of_the_librarys_own_is_tried_by_the_command(self):
         made = set()
         for folder in ("engine", "libc"):

@@ -414,6 +414,18 @@ static bool open_seccomp(struct launch_job *job, struct seccomp_door *by)
 	return false;
 }
 
+/* Where the library is not loaded nobody would read the control page.  False: complained. */
+static bool make_rules(const char *folder, const struct verdict *v, bool kills)
+{
+	if (by_seccomp())
+		return true;
+	if (!kills)
+		return launch_rules_make(&rules, folder);
+	if (rules.count || rules.repeats)
+		complain("the rules cannot be put in force: %s; %s", v->sentence, v->remedy);
+	return !rules.count && !rules.repeats;
+}
+
 static int watch(char **argv, const struct verdict *v, struct launch_library *lib, bool kills)
 {
 	static struct launch_folder folder;
@@ -430,7 +442,7 @@ static int watch(char **argv, const struct verdict *v, struct launch_library *li
 	if (!launch_folder_make(output, argv[0], append, &folder))
 		return LAUNCH_FAILED;
 	set_variables(folder.path, lib->real);
-	if ((!by_seccomp() && !launch_rules_make(&rules, folder.path)) ||
+	if (!make_rules(folder.path, v, kills) ||
 	    (by_seccomp() ? !open_seccomp(&job, &by) : !kills && !set_preload(lib, v)) ||
 	    !launch_job_run(&job)) {
 		launch_rules_undo(&rules);
