@@ -46,16 +46,16 @@ static void say(struct case_result *r, const char *text)
 bool case_fail(struct run_case *c, struct place at, const char *format, ...)
 {
 	struct scenario_error e = {.at = at};
-	char line[2048], round[64] = "";
+	char line[2048];
+	size_t n;
 	va_list args;
 
 	va_start(args, format);
 	vsnprintf(e.what, sizeof(e.what), format, args);
 	va_end(args);
+	n = strlen(scenario_error_text(&e, line, sizeof(line) - 64));
 	if (c->s->sweep)
-		snprintf(round, sizeof(round), " (n = %" PRIu64 ")", c->v.n);
-	scenario_error_text(&e, line, sizeof(line) - sizeof(round));
-	strcat(line, round);
+		snprintf(line + n, sizeof(line) - n, " (n = %" PRIu64 ")", c->v.n);
 	say(c->ret, line);
 	c->failed = true;
 	if (c->ret->verdict == CASE_RUNNING)

@@ -291,7 +291,7 @@ static socklen_t address_of(struct client *c, const struct yaml *y, const struct
 		un->sun_family = AF_UNIX;
 		if (strlen(path) >= sizeof(un->sun_path))
 			return 0;
-		strcpy(un->sun_path, path);
+		memcpy(un->sun_path, path, strlen(path));
 		return sizeof(*un);
 	}
 	v4->sin_port = htons((uint16_t)number);

@@ -262,10 +262,10 @@ static bool take_line(struct client *c, char *ret, size_t size)
 
 static bool take_chunks(struct client *c, struct bytes *body)
 {
-	char line[1024];
+	char line[1024] = "";
 
 	for (;;) {
-		uint64_t n;
+		uint64_t n = 0;
 
 		if (!take_line(c, line, sizeof(line)))
 			return false;

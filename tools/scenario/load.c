@@ -2,6 +2,7 @@
  *
  * scenario/load: a file -> a checked scenario.
  */
+#include <ctype.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
@@ -48,9 +49,10 @@ static void load_name(struct loader *l)
 	const char *slash = strrchr(l->s->file, '/'), *base = slash ? slash + 1 : l->s->file;
 	const char *dot = strrchr(base, '.');
 	size_t n = dot && dot > base ? (size_t)(dot - base) : strlen(base);
-	char *name = arena_copy(l->s->arena, base, n + 1), *folder;
+	char *name = arena_alloc(l->s->arena, n + 1), *folder;
 
-	name[n] = '\0';
+	for (size_t i = 0; i < n; i++)
+		name[i] = isalnum((unsigned char)base[i]) || strchr("._-", base[i]) ? base[i] : '-';
 	l->s->name = keys_text(l->s->root, "name");
 	if (!l->s->name)
 		l->s->name = name;
@@ -58,7 +60,7 @@ static void load_name(struct loader *l)
 	n = slash ? (size_t)(slash - l->s->file) : 1;
 	n += n == 0; /* a file in the root folder */
 	folder = arena_alloc(l->s->arena, n + 1);
-	memcpy(folder, slash ? l->s->file : ".", n);
+	snprintf(folder, n + 1, "%s", slash ? l->s->file : ".");
 	l->s->folder = folder;
 }
 

@@ -86,7 +86,7 @@ bool keys_comparison(const char *text, struct comparison *ret)
 	for (size_t i = 0; i < sizeof(op) / sizeof(op[0]); i++) {
 		if (strncmp(text, op[i], strlen(op[i])))
 			continue;
-		strcpy(ret->op, op[i]);
+		memcpy(ret->op, op[i], strlen(op[i]) + 1);
 		text += strlen(op[i]);
 		text += strspn(text, " ");
 		break;
