@@ -490,7 +490,7 @@ static void sweep(const struct case_setup *setup, uint64_t deadline, struct case
 			break;
 		if (n - s->sweep_first < SCENARIO_ROUNDS)
 			continue;
-		snprintf(ret->text, sizeof(ret->text), "%.300s: the sweep has no end: %u rounds\n",
+		snprintf(ret->text, sizeof(ret->text), "%.300s: the sweep has no end: %d rounds\n",
 			 s->file, SCENARIO_ROUNDS);
 		ret->verdict = CASE_FAILED;
 		break;
