@@ -152,6 +152,11 @@ class Run(scenarios.ScenarioCase):
         self.fails(ECHO + ask + "expect: [{findings: {present: http-after-101}}]\n",
                    "case.yaml:4:31: there is no finding http-after-101")
 
+    def test_what_our_own_fault_explains_is_not_found_in_the_server(self):
+        self.passes(ECHO + "rules: {cut: \"tx@response-head+17:reset\"}\nsteps: [{on: cut}, {client: {do: "
+                    "[{upgrade: {path: /, status: none}}, {expect: {end: reset}}]}}]\n"
+                    "settle: 300ms\nexpect: [{findings: {absent: warning}}]\n")
+
     def test_an_error_of_a_call_that_must_never_come_is_found(self):
         text = (ECHO + "rules: {pipe: \"tx@frames:error=EPIPE:times=1\"}\nsteps: [{on: pipe}, {client: {name: a, do: "
                 "[{upgrade: /}, {frame: hello}, {expect: {end: any}}]}}]\n"

@@ -115,8 +115,10 @@ unsigned observe_phase(const struct trace_set *set, const struct observe_where *
 
 static void tell(const struct finding *f, uint32_t n, observe_finding *visit, void *ctx)
 {
-	for (uint32_t i = 0; i < n; i++)
-		visit(ctx, &f[i]);
+	for (uint32_t i = 0; i < n; i++) {
+		if (!f[i].injected_by[0])
+			visit(ctx, &f[i]);
+	}
 }
 
 static void of_connection(const struct process *p, const struct connection *c,

@@ -33,7 +33,8 @@ unsigned observe_phase(const struct trace_set *set, const struct observe_where *
 bool observe_span(const struct image *img, const struct exchange *x, enum phase phase,
 		  uint64_t *ret_begin, uint64_t *ret_end);
 
-/* Each finding of the set, process-level ones included, in the order of the report. */
+/* Each finding of the set, process-level ones included, in the order of the report; those that a rule
+ * of ours explains are not the server's, and are left out. */
 typedef void observe_finding(void *ctx, const struct finding *f);
 void observe_findings(const struct trace_set *set, observe_finding *visit, void *ctx);
 
