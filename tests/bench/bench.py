@@ -14,12 +14,13 @@ Calls: ns per call with the kernel stubbed out, over a do-nothing shim with the 
 calls are recorded, the bar is for a trace of the usual size that has gone round ten times; beside it
 stands what a call costs before it has gone round once, while its pages are still to be had.
 Go calls: ns the Go door adds, over bare.  Injection: ms it adds to the start of a static program.
+Delay: what a fault that takes time costs others (faults.py).
 Memory: what an idle upgraded connection costs.  Report: how fast a trace is read.
 
     make bench                            30 rounds of 2 s: 5 to 10 minutes a row
     make bench BENCH='--quick'            two minutes in all, to see that everything runs; no measurement
     make bench BENCH='--only nginx'       rows whose name contains the word, as in 'Gin static',
-                                          'calls', 'Go calls', 'injection', 'memory', 'report'
+                                          'Delay', 'calls', 'Go calls', 'injection', 'memory', 'report'
     make bench BENCH='--json FILE'        the figures for programs, too
 
 As root the servers under test go ahead of all else on the machine, which then hardly moves.
@@ -35,6 +36,7 @@ import tempfile
 import time
 import unittest
 
+import faults
 import go_door
 import pairs
 import peers
@@ -55,7 +57,7 @@ def nginx(port, work):
     conf = os.path.join(work, "nginx-%d.conf" % port)
     with open(conf, "w", encoding="ascii") as f:
         f.write("""daemon off; master_process off; worker_processes 1; pid %s/nginx-%d.pid;
-error_log /dev/null; events { worker_connections 1024; }
+error_log /dev/null; events { worker_connections 2048; }
 http { access_log off; keepalive_requests 1000000000; client_body_temp_path %s; proxy_temp_path %s;
   fastcgi_temp_path %s; uwsgi_temp_path %s; scgi_temp_path %s;
   server { listen 127.0.0.1:%d; location / { return 200 pong; } } }
@@ -98,6 +100,10 @@ ROWS = (
         sets=6),
     *go_door.rows({"cgo": VARIANTS, "stripped": INJECTED}, ECHO_PEERS),
 )
+
+# Under faults that take time: one row per event loop.
+DELAYED = [row for row in ROWS if row.mode == "keep-alive"]
+
 
 class Progress:
     """How far a row is, on stderr: rewritten in place on a terminal, else a line at its start."""
@@ -342,6 +348,10 @@ def main():
         result["servers"].append(bench_server(row, args.rounds, args.seconds))
         print_server(result["servers"][-1], quick)
         sys.stdout.flush()
+    for row in DELAYED:
+        if args.only in "Delay: " + row.name and not why_not(row.program, row.prepare):
+            result.setdefault("delays", []).append(faults.bench(row, quick))
+            sys.stdout.flush()
     if args.json:
         with open(args.json, "w", encoding="ascii") as f:
             json.dump(result, f, indent=1)
