@@ -105,7 +105,7 @@ static void keep_deadlines(void)
 /* Only there do the waits of all threads come to the engine. */
 static bool is_needed(void)
 {
-	struct stat st;
+	struct stat st = {0};
 
 	if (thread.several || engine.door != TRACE_DOOR_LIBC)
 		return true;
@@ -133,7 +133,7 @@ static void make(void)
 				    CLONE_THREAD | CLONE_SYSVSEM | CLONE_SETTLS |
 				    CLONE_PARENT_SETTID | CLONE_CHILD_CLEARTID;
 	unsigned i = __atomic_load_n(&thread.tid[0], __ATOMIC_ACQUIRE) ? 1 : 0;
-	uint64_t all = ~UINT64_C(0), old;
+	uint64_t all = ~UINT64_C(0), old = 0;
 	uint8_t *top;
 	long tid;
 
