@@ -153,9 +153,11 @@ class Run(scenarios.ScenarioCase):
                    "case.yaml:4:31: there is no finding http-after-101")
 
     def test_what_our_own_fault_explains_is_not_found_in_the_server(self):
-        self.passes(ECHO + "rules: {cut: \"tx@response-head+17:reset\"}\nsteps: [{on: cut}, {client: {do: "
-                    "[{upgrade: {path: /, status: none}}, {expect: {end: reset}}]}}]\n"
-                    "settle: 300ms\nexpect: [{findings: {absent: warning}}]\n")
+        ask = ("steps: [%s{client: {do: [{upgrade: {path: /private, status: any}}]}}]\n"
+               "expect: [{findings: {absent: info}}]\n")
+        garble = "rules: {garble: \"rx@request-head:corrupt=40\"}\n"
+        self.fails(ECHO + garble + ask % "", "upgrade-rejected")
+        self.passes(ECHO + garble + ask % "{on: garble}, ")
 
     def test_an_error_of_a_call_that_must_never_come_is_found(self):
         text = (ECHO + "rules: {pipe: \"tx@frames:error=EPIPE:times=1\"}\nsteps: [{on: pipe}, {client: {name: a, do: "
