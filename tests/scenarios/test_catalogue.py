@@ -78,7 +78,7 @@ class Outcomes(scenarios.ScenarioCase):
 
     def failures(self):
         """{scenario: messages of its failed runs}, of all that ran."""
-        done = self.run_test("--catalogue", "--format", "json", "-j", "4", "--path", self.path,
+        done = self.run_test("--catalogue", "--format", "json", "-j", "6", "--path", self.path,
                              "--", *self.command_line(), timeout=500)
         found = collections.defaultdict(list)
         for case in done.json()["cases"]:

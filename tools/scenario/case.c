@@ -18,6 +18,7 @@
 #include <sys/random.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "tools/format/format.h"
@@ -407,6 +408,22 @@ static int remove_one(const char *path, const struct stat *st, int type, struct 
 	return remove(path);
 }
 
+/* A server may listen before it has opened all that it keeps, as one does whose workers were just forked.
+ * Count when it has come to rest; one that never does is counted as it is. */
+static uint64_t descriptors_at_rest(pid_t root)
+{
+	static const struct timespec moment = {0, 10000000};
+	uint64_t before = 0, now = proc_descriptors(root);
+
+	for (int i = 0, still = 0; i < 100 && still < 3; i++) {
+		nanosleep(&moment, NULL);
+		before = now;
+		now = proc_descriptors(root);
+		still = now == before && proc_at_rest(root) ? still + 1 : 0;
+	}
+	return now;
+}
+
 /* One round: true when it passed. */
 static bool run_round(struct run_case *c)
 {
@@ -419,7 +436,7 @@ static bool run_round(struct run_case *c)
 	}
 	if (!collect_rules(c) || !start(c))
 		return false;
-	c->descriptors = proc_descriptors(c->server.pid);
+	c->descriptors = descriptors_at_rest(c->server.pid);
 	through = steps_run(c);
 	if (through)
 		settle(c);

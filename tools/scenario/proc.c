@@ -28,8 +28,8 @@ struct parent {
 	pid_t pid, parent;
 };
 
-/* Parent and processor time, in ticks.  The name in field 2 may hold anything: read from its end. */
-static bool read_stat(const char *pid, pid_t *ret_parent, uint64_t *ret_ticks)
+/* State, parent and processor time, in ticks.  The name in field 2 may hold anything: read from its end. */
+static bool read_stat(const char *pid, char *ret_state, pid_t *ret_parent, uint64_t *ret_ticks)
 {
 	char path[64], text[1024];
 	const char *paren;
@@ -46,8 +46,8 @@ static bool read_stat(const char *pid, pid_t *ret_parent, uint64_t *ret_ticks)
 	text[n] = '\0';
 	paren = strrchr(text, ')');
 	if (!paren ||
-	    sscanf(paren, ") %*c %d %*d %*d %*d %*d %*u %*u %*u %*u %*u %" SCNu64 " %" SCNu64,
-		   ret_parent, &user, &system) != 3)
+	    sscanf(paren, ") %c %d %*d %*d %*d %*d %*u %*u %*u %*u %*u %" SCNu64 " %" SCNu64,
+		   ret_state, ret_parent, &user, &system) != 4)
 		return false;
 	*ret_ticks = user + system;
 	return true;
@@ -59,10 +59,11 @@ static size_t read_all(struct parent *all, size_t room)
 	struct dirent *e;
 	uint64_t ticks;
 	size_t n = 0;
+	char state;
 
 	while (proc && n < room && (e = readdir(proc))) {
 		if (!isdigit((unsigned char)e->d_name[0]) ||
-		    !read_stat(e->d_name, &all[n].parent, &ticks))
+		    !read_stat(e->d_name, &state, &all[n].parent, &ticks))
 			continue;
 		all[n++].pid = (pid_t)atol(e->d_name);
 	}
@@ -257,11 +258,23 @@ static uint64_t cpu_ns(pid_t pid)
 	char name[16];
 	uint64_t ticks;
 	pid_t parent;
+	char state;
 
 	snprintf(name, sizeof(name), "%d", pid);
-	return read_stat(name, &parent, &ticks)
+	return read_stat(name, &state, &parent, &ticks)
 		       ? ticks * UINT64_C(1000000000) / (uint64_t)sysconf(_SC_CLK_TCK)
 		       : 0;
+}
+
+/* 1 when it does something, or waits to be let. */
+static uint64_t is_busy(pid_t pid)
+{
+	char name[16], state;
+	uint64_t ticks;
+	pid_t parent;
+
+	snprintf(name, sizeof(name), "%d", pid);
+	return read_stat(name, &state, &parent, &ticks) && (state == 'R' || state == 'D');
 }
 
 static uint64_t sum(pid_t root, uint64_t (*of)(pid_t))
@@ -284,6 +297,11 @@ uint64_t proc_descriptors(pid_t root)
 uint64_t proc_cpu_ns(pid_t root)
 {
 	return sum(root, cpu_ns);
+}
+
+bool proc_at_rest(pid_t root)
+{
+	return !sum(root, is_busy);
 }
 
 void proc_kill_tree(pid_t root)

@@ -40,6 +40,9 @@ bool proc_listening(pid_t root, const struct listen_wanted *w, struct listening 
 uint64_t proc_descriptors(pid_t root);
 uint64_t proc_cpu_ns(pid_t root);
 
+/* Does no process of the tree run, or wait to run? */
+bool proc_at_rest(pid_t root);
+
 /* SIGKILL for everything below root, again and again until nothing is left or a second has passed.  When
  * root is this process, its children are reaped on the way. */
 void proc_kill_tree(pid_t root);

@@ -109,9 +109,12 @@ static bool is_done(const struct case_result *result)
 	return result->verdict > CASE_RUNNING;
 }
 
+/* In order.  A case that failed may know that long before its process has ended, and the rest of what is to
+ * be said of it. */
 static void print_done(struct runner *r)
 {
-	while (r->printed < r->cases && is_done(r->item[r->printed].result)) {
+	while (r->printed < r->cases && !r->item[r->printed].pid &&
+	       is_done(r->item[r->printed].result)) {
 		r->output->each(r, r->printed);
 		r->printed++;
 	}
