@@ -57,6 +57,29 @@ static bool in_time(const struct sight_work *w, const struct fault_rule *r, uint
 	       (!r->until_ns || past < r->until_ns);
 }
 
+/* A slice that leaves nothing to chance or time acts on all bytes alike: its unit is the exchange, for its
+ * pieces may be larger than a block. */
+static bool acts_throughout(const struct fault_rule *r)
+{
+	static const enum fault_key chance[] = {
+		FAULT_KEY_P,	 FAULT_KEY_CORR,  FAULT_KEY_WHEN,
+		FAULT_KEY_TIMES, FAULT_KEY_SPACE, FAULT_KEY_INTERVAL,
+		FAULT_KEY_AFTER, FAULT_KEY_FOR,	  FAULT_KEY_UNTIL,
+	};
+
+	if (r->phase != PHASE_COUNT)
+		return false;
+	for (uint32_t i = 0; i < r->acts; i++) {
+		if (r->act[i].fault != FAULT_SLICE)
+			return false;
+	}
+	for (uint32_t i = 0; i < CORE_ARRAY_LEN(chance); i++) {
+		if (fault_given(r, chance[i]))
+			return false;
+	}
+	return true;
+}
+
 /* How far into its phase a rule with +rand acts: into what is there of the phase. */
 static uint64_t rand_offset(struct sight_work *w, uint32_t n, uint64_t unit)
 {
@@ -124,7 +147,7 @@ static bool unit_at(struct sight_work *w, uint32_t n, uint64_t pos, bool leaving
 	if (pos < r->space)
 		return false;
 	if (r->phase == PHASE_COUNT) {
-		*unit = pos / FAULT_BLOCK;
+		*unit = acts_throughout(r) ? exchange_about(w, r) : pos / FAULT_BLOCK;
 		return !leaving;
 	}
 	if (r->where == FAULT_WHERE_END)
@@ -225,6 +248,8 @@ static NOINLINE uint64_t next_place(struct sight_work *w, uint64_t pos, uint32_t
 		bool frames = r->phase == PHASE_FRAMES;
 
 		to = nearer(to, r->space, pos);
+		if (acts_throughout(r))
+			continue;
 		if (r->phase == PHASE_COUNT || (frames && !phase_is_framed(&w->m)))
 			to = nearer(to, (pos / FAULT_BLOCK + 1) * FAULT_BLOCK, pos);
 		else if (r->where == FAULT_WHERE_OFFSET && frames)
