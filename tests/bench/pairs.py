@@ -185,11 +185,21 @@ def start(argv, cpu_number, **options):
     return process
 
 
-def put_ahead(pid):
+def put_ahead(pid, nice=-20):
     """Niceness counts within the scheduler's group of the session, which has its own."""
     with contextlib.suppress(OSError), open("/proc/%d/autogroup" % pid, "w",
                                             encoding="ascii") as group:
-        group.write("-20")
+        group.write(str(nice))
+
+
+@contextlib.contextmanager
+def as_urgent():
+    """We and what we start compete with the server and the load on equal terms."""
+    put_ahead(os.getpid())
+    try:
+        yield
+    finally:
+        put_ahead(os.getpid(), 0)
 
 
 class Load:
