@@ -163,7 +163,7 @@ static inline bool engine_wants(enum call_op op, enum call_shape shape, uint64_t
 	case OP_POLL:
 		return (engine_attempts || engine_faults) && engine_tracks((int)a2);
 	case OP_WAIT:
-		return engine_gates;
+		return engine_faults || engine_gates;
 	case OP_IOCTL:
 		return (engine_faults || engine_gates) && engine_tracks((int)a0);
 	case OP_DUP2:

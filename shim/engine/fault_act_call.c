@@ -6,7 +6,10 @@
  * found again; ECONNABORTED is what a client leaves behind that went away before: it is accepted and
  * reset.  On an empty queue there is nobody to refuse, and the kernel says so.
  *
- * Source: accept(2), connect(2) (AF_UNSPEC).
+ * wake: a wait says that a signal came, and nothing else: to say that there is no event would mean that its
+ * timeout has passed.  One that does not wait finds nothing.
+ *
+ * Source: accept(2), connect(2) (AF_UNSPEC), epoll_wait(2).
  */
 #include "shim/engine/fault_act_internal.h"
 #include "shim/engine/sys.h"
@@ -49,6 +52,21 @@ static __attribute__((noinline)) bool refuse(struct call *c, struct conn *conn,
 	return false;
 }
 
+/* False: answered. */
+static __attribute__((noinline)) bool wake(struct call *c, struct conn *conn,
+					   const struct fault_hit *h)
+{
+	bool epoll = c->id == CALL_epoll_wait || c->id == CALL_epoll_pwait;
+
+	if (h->act->param[FAULT_WAKE_how] != FAULT_HOW_SPURIOUS) {
+		fault_tell(c, conn, h, TRACE_FAULT_FAILED, ENOSYS);
+		return true;
+	}
+	c->ret = epoll && (int)c->arg[3] == 0 ? 0 : -EINTR;
+	fault_tell(c, conn, h, TRACE_FAULT_ACTED, -c->ret);
+	return false;
+}
+
 bool fault_act_call(struct call *c, struct conn *conn, const struct fault_hit *h)
 {
 	switch ((enum fault_id)h->act->fault) {
@@ -59,6 +77,8 @@ bool fault_act_call(struct call *c, struct conn *conn, const struct fault_hit *h
 	case FAULT_ERROR:
 	case FAULT_RETVAL:
 		return fault_fail(c, conn, h);
+	case FAULT_WAKE:
+		return wake(c, conn, h);
 	case FAULT_SIGNAL:
 	case FAULT_PAUSE:
 	case FAULT_KILL:

@@ -88,7 +88,7 @@ static inline __attribute__((always_inline)) bool libc_passes(unsigned id, unsig
 		return id == CALL_prctl ? (int)a != LIBC_PR_SET_SECCOMP
 					: (unsigned)a > LIBC_SECCOMP_SET_MODE_FILTER;
 	case OP_WAIT:
-		return !engine_gates;
+		return !(engine_faults || engine_gates);
 	case OP_POLL:
 		return !engine_faults || !engine_tracks((int)c);
 	case OP_IOCTL:
