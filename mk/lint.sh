@@ -42,7 +42,7 @@ cppcheck --quiet --std=c11 --language=c --enable=warning,portability --inline-su
 
 say clang-tidy
 sources | grep -v '^tests/' | grep '\.c$' | xargs -P "$(nproc)" -n 4 \
-	clang-tidy --quiet -p . 2>"$built/clang-tidy.err" || fail=1
+	clang-tidy --quiet -p . --extra-arg=-Iinclude 2>"$built/clang-tidy.err" || fail=1
 
 if [ $fail -ne 0 ]; then
 	echo "lint: the lines above want mending"

@@ -13,7 +13,7 @@ enum {
 static bool read_v4(struct span *s, uint8_t ip[4])
 {
 	for (unsigned i = 0; i < 4; i++) {
-		size_t before = s->n;
+		size_t before;
 		uint64_t v;
 
 		if (i && (!s->n || *s->p != '.'))

@@ -321,7 +321,7 @@ static bool read_vectors(const struct supervisor *s, struct work *w, uint64_t fr
 
 static bool understand_message(const struct supervisor *s, struct work *w, bool out)
 {
-	struct msghdr m;
+	struct msghdr m = {0};
 
 	if (peek(s, w, w->n.arg[1], &m, sizeof(m)) != sizeof(m))
 		return false;

@@ -6,7 +6,7 @@
 
 #include "tools/verb/verb.h"
 
-const struct verb *const verb_all[] = {&verb_run,    &verb_test,    &verb_rules, &verb_report,
+const struct verb *const verb_all[] = {&verb_run,     &verb_test,   &verb_rules, &verb_report,
 				       &verb_explain, &verb_doctor, NULL};
 
 const struct verb *verb_find(const char *name)
