@@ -15,12 +15,13 @@ calls are recorded, the bar is for a trace of the usual size that has gone round
 stands what a call costs before it has gone round once, while its pages are still to be had.
 Go calls: ns the Go door adds, over bare.  Injection: ms it adds to the start of a static program.
 Delay: what a fault that takes time costs others (faults.py).
+Proxy: the same fault from a rule and from a proxy in front of the server (proxies.py).
 Memory: what an idle upgraded connection costs.  Report: how fast a trace is read.
 
     make bench                            30 rounds of 2 s: 5 to 10 minutes a row
     make bench BENCH='--quick'            two minutes in all, to see that everything runs; no measurement
     make bench BENCH='--only nginx'       rows whose name contains the word, as in 'Gin static',
-                                          'Delay', 'calls', 'Go calls', 'injection', 'memory', 'report'
+                                          'Delay', 'Proxy', 'calls', 'Go calls', 'injection', 'memory', 'report'
     make bench BENCH='--json FILE'        the figures for programs, too
 
 As root the servers under test go ahead of all else on the machine, which then hardly moves.
@@ -40,6 +41,7 @@ import faults
 import go_door
 import pairs
 import peers
+import proxies
 from pairs import ROOT, SERVER_CPU, Row, Variant, harness
 
 BENCH = os.path.join(ROOT, "build", "release", "bench")
@@ -352,6 +354,8 @@ def main():
         if args.only in "Delay: " + row.name and not why_not(row.program, row.prepare):
             result.setdefault("delays", []).append(faults.bench(row, quick))
             sys.stdout.flush()
+    if args.only in "Proxy" and not why_not("nginx", None):
+        result["proxies"] = proxies.bench(quick)
     if args.json:
         with open(args.json, "w", encoding="ascii") as f:
             json.dump(result, f, indent=1)
