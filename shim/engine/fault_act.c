@@ -136,7 +136,7 @@ void fault_act_behind(const struct call *c, struct conn *conn, const struct faul
 		fault_tell(c, conn, h, TRACE_FAULT_ACTED, 0);
 		break;
 	case FAULT_LIMIT:
-		fault_limit_begin(fc, h);
+		fault_limit_behind(c, conn, fc, h);
 		break;
 	case FAULT_EAGAIN:
 	case FAULT_EINTR:

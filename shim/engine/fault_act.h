@@ -90,8 +90,8 @@ bool fault_act_process(struct call *c, struct conn *conn,
 /* What goes on: drop, limit, a direction that ended.  Asked before any rule. */
 bool fault_act_goes_on(struct call *c, struct conn *conn, enum dir dir);
 
-/* Behind the last byte of a phase (".end"), at exit: what ends or cuts the connection, what befalls the process;
- * an error is that of the next call in that direction. */
+/* Behind the last byte of a phase (".end"), or the byte before an offset, at exit: what ends or cuts the
+ * connection, what befalls the process; an error is that of the next call in that direction. */
 void fault_act_behind(const struct call *c, struct conn *conn, const struct fault_hit *h);
 
 /* At the exit of a read: change what arrived (corrupt). */

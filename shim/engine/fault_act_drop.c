@@ -198,6 +198,14 @@ static void cut(const struct call *c, struct conn *conn, struct fault_conn *fc, 
 	fault_tell(c, conn, h, TRACE_FAULT_ACTED, (int64_t)h->act->param[FAULT_LIMIT_bytes]);
 }
 
+void fault_limit_behind(const struct call *c, struct conn *conn, struct fault_conn *fc,
+			const struct fault_hit *h)
+{
+	fault_limit_begin(fc, h);
+	if (!h->act->param[FAULT_LIMIT_bytes])
+		cut(c, conn, fc, (enum dir)h->dir);
+}
+
 bool fault_limit(struct call *c, struct conn *conn, struct fault_conn *fc, enum dir dir)
 {
 	uint64_t at = fc->limit_at[dir] - 1, off = conn->machine.off[dir];

@@ -72,6 +72,9 @@ void fault_ended(struct call *c, struct fault_conn *fc, enum dir dir);
 void fault_drop_begin(struct conn *conn, struct fault_conn *fc, const struct fault_hit *h);
 bool fault_drop(struct call *c, struct conn *conn, struct fault_conn *fc, enum dir dir, bool first);
 void fault_limit_begin(struct fault_conn *fc, const struct fault_hit *h);
+/* Behind a call: it may be reached already. */
+void fault_limit_behind(const struct call *c, struct conn *conn, struct fault_conn *fc,
+			const struct fault_hit *h);
 bool fault_limit(struct call *c, struct conn *conn, struct fault_conn *fc, enum dir dir);
 
 /* ---- other bytes ---- */

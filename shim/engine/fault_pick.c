@@ -159,6 +159,8 @@ static bool unit_at(struct sight_work *w, uint32_t n, uint64_t pos, bool leaving
 		return passed_unit(w, r, pos, unit);
 	if (r->where == FAULT_WHERE_OFFSET)
 		return pos >= off + r->at;
+	if (w->s->rule[n].cut[w->dir] == pos + 1 && !w->n)
+		return true; /* behind a call */
 	return r->where != FAULT_WHERE_RAND || pos >= off + rand_offset(w, n, *unit);
 }
 
@@ -189,8 +191,10 @@ static NOINLINE enum answer consider(struct sight_work *w, const struct call *c,
 		return ANSWER_NO;
 	count = decide_counts(&w->view, w->s, n, &w->at);
 	acts = decide_would(&w->view, &count, &p->hit);
-	if (acts && pos > w->start && !time_is_over(w, &p->hit, &p->value))
+	if (acts && pos > w->start && !time_is_over(w, &p->hit, &p->value)) {
+		sr->cut[w->dir] = pos + 1;
 		return ANSWER_CAP;
+	}
 	decide_taken(&count, &p->hit, acts);
 	sr->served[w->dir] = unit + 1;
 	if (!acts)
@@ -489,22 +493,66 @@ void pick_next(struct sight_work *w, const struct call *c, struct pick *p)
 	p->kind = PICK_PASS;
 }
 
+/* ---- behind a call ---- */
+
+/* Can it be done without the bytes that follow, and without an answer to give? */
+static bool ends_or_stops(const struct fault_act *a)
+{
+	switch ((enum fault_id)a->fault) {
+	case FAULT_CLOSE:
+	case FAULT_HALF_CLOSE:
+	case FAULT_RESET:
+	case FAULT_DROP:
+	case FAULT_LIMIT:
+	case FAULT_PAUSE:
+	case FAULT_KILL:
+	case FAULT_SIGNAL:
+		return true;
+	default:
+		return false;
+	}
+}
+
+/* Does the frame that the last byte belonged to go on?  What lies behind its end is another one's. */
+static bool is_inside_frame(const struct sight_work *w)
+{
+	bool requests = (w->dir == DIR_RX) == (w->m.role == ROLE_SERVER);
+	const struct ws_frame *f = requests ? &w->m.req.frame : &w->m.resp.frame;
+
+	return phase_is_framed(&w->m) && f->complete && f->left;
+}
+
+/* Did the call end where rule n acts? */
+static bool reached(const struct sight_work *w, uint32_t n)
+{
+	const struct fault_rule *r = &w->view.rules->rule[n];
+
+	if (r->where == FAULT_WHERE_END)
+		return kind_of(&r->act[0]) == FAULT_KIND_OUTCOME || ends_or_stops(&r->act[0]);
+	for (uint32_t i = 0; i < r->acts; i++) {
+		if (!ends_or_stops(&r->act[i]))
+			return false;
+	}
+	if (w->start == w->at.phase_off[w->dir])
+		return false;
+	if (r->where == FAULT_WHERE_RAND) /* drawn from what could be seen then */
+		return w->s->rule[n].cut[w->dir] == w->start + 1;
+	return r->where == FAULT_WHERE_OFFSET && r->at &&
+	       (r->phase != PHASE_FRAMES || is_inside_frame(w));
+}
+
 bool pick_behind(struct sight_work *w, const struct call *c, struct pick *p)
 {
-	bool found = false;
-
 	w->at = w->s->at;
 	w->mask &= ~w->s->timed; /* these act at the next call's first byte */
 	for (uint64_t left = w->mask; left; left &= left - 1) {
 		uint32_t n = (uint32_t)__builtin_ctzll(left);
-		const struct fault_rule *r = &w->view.rules->rule[n];
 
-		if (r->where != FAULT_WHERE_END || kind_of(&r->act[0]) != FAULT_KIND_OUTCOME)
+		if (!reached(w, n))
 			w->mask &= ~(UINT64_C(1) << n);
 	}
-	if (w->mask)
-		(void)consider_all(w, c, w->start, false, p);
-	if (w->mask)
-		found = choose(w, FAULT_KIND_OUTCOME, p);
-	return found;
+	if (!w->mask)
+		return false;
+	(void)consider_all(w, c, w->start, false, p);
+	return choose(w, FAULT_KIND_PROCESS, p) || choose(w, FAULT_KIND_OUTCOME, p);
 }

@@ -4,7 +4,8 @@
  * first of them, or how many may move until something is to be done.
  *
  * (1) A unit is decided about when its place becomes the first byte of a call, or when it is passed over
- *     with the answer no.  What would act further on caps the call there and is decided about then.
+ *     with the answer no.  What would act further on caps the call there and is decided about then: behind
+ *     that call, when it needs no bytes and waits for nothing, for there may never be another.
  * (2) Rules act in their order: first what takes time (delays add up), then what acts on the process, then
  *     what changes the bytes, then one outcome; the smallest cap wins.
  */
@@ -43,7 +44,8 @@ bool pick_is_current(struct sight_work *w, uint32_t n);
 /* Does it look at the bytes of the call?  Then lists of buffers whose first part has moved are in its way. */
 bool pick_needs_bytes(const struct fault_act *a);
 
-/* Behind a call: the next rule that acts where a phase ended.  False: none. */
+/* Behind a call: the next rule that acts where a phase ended, or ends the connection, or stops the process,
+ * at the offset up to which the call moved.  False: none. */
 bool pick_behind(struct sight_work *w, const struct call *c, struct pick *p);
 
 /* The hit of act i of rule n at the first byte, to be told as ACTED. */

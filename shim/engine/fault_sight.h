@@ -60,6 +60,7 @@ struct sight_rule {
 	uint64_t acting[2]; /* 1 + unit that is acted upon */
 	uint64_t drawn[2];
 	uint64_t off[2];  /* where it began */
+	uint64_t cut[2];  /* 1 + where a call was made to end, for it to act there */
 	uint64_t mark[2]; /* rate: when the bucket is empty again; hold: released up to that byte */
 	uint64_t scope;	  /* exchange or phase that the counts are about */
 	uint64_t key;	  /* of the connection, from a head; 0: not known */
@@ -80,8 +81,6 @@ struct sight {
 	uint64_t rated[2];		 /* ... that count what the call under way moves */
 	uint64_t seen_to[2], seen_at[2]; /* bytes before it were first met then */
 	uint64_t moved_at[2], t_phase;
-	uint64_t ends_at
-		[2]; /* where the last call was cut, because a rule acts behind it; 0: nowhere */
 	uint32_t cap[2]; /* bytes the call under way may move, by our doing; 0: all */
 	uint32_t head_len;
 	uint16_t peer_port;

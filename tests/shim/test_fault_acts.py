@@ -2,6 +2,7 @@
 """What faults do, seen from both ends: bytes on the wire, and what the server was told."""
 
 import contextlib
+import errno
 import glob
 import os
 import socket
@@ -21,6 +22,22 @@ HANDSHAKE = request_bytes("/ws", (("Upgrade", "websocket"), ("Connection", "Upgr
                                   ("Sec-WebSocket-Version", "13"),
                                   ("Sec-WebSocket-Key", SAMPLE_KEY)))
 KEY = b"\1\2\3\4"
+# Reads once, writes once, whatever came of it, and never calls again on that connection.
+ONCE = """
+import socket, sys
+listener = socket.create_server(("127.0.0.1", int(sys.argv[1])), backlog=8)
+kept = []
+while True:
+    c = listener.accept()[0]
+    kept.append(c)
+    c.recv(1, socket.MSG_PEEK)
+    c.setblocking(False)
+    try:
+        c.recv(65536)
+        c.send(b"HTTP/1.1 200 OK\\r\\nContent-Length: 5\\r\\n\\r\\nhello")
+    except OSError as e:
+        print(e.errno, flush=True)
+"""
 
 
 def frame(text, first=0x81):
@@ -90,11 +107,13 @@ class Faulty(unittest.TestCase):
 
 class Ends(Faulty):
     def test_a_reset_in_the_middle_of_the_head_is_one_for_both_sides(self):
-        for _ in self.each_loop("tx@response-head+17:reset:conn=1"):
-            c = self.ask()
-            self.assertEqual(self.everything(c), (ANSWER[:17], "reset"))
-            self.said("write ECONNRESET")
-            self.works()
+        rules = "tx@response-head+17:reset:conn=1"
+        for loop, told in (*((loop, "read") for loop in EVENTS), ("block", "write")):
+            for _ in self.each_loop(rules, (loop,)):
+                c = self.ask()
+                self.assertEqual(self.everything(c), (ANSWER[:17], "reset"))
+                self.said(told + " ECONNRESET")
+                self.works()
 
     def test_a_reset_before_the_request_was_read(self):
         for _ in self.each_loop("rx@request-head+4:reset:conn=1"):
@@ -132,6 +151,66 @@ class Ends(Faulty):
             self.assertEqual(self.everything(c), (b"", "reset"))
             self.said("read ECONNRESET")
             self.works()
+
+
+class Behind(Faulty):
+    """A server that makes no further call meets the fault all the same."""
+
+    def once(self, rules):
+        server = Server(["/usr/bin/python3", "-c", ONCE, "{port}"], free_port(),
+                        env={"SHAKEDOWN_RULES": rules, "SHAKEDOWN_SEED": "1"})
+        self.addCleanup(server.stop)
+        self.server = server.start()
+
+    def found(self):
+        return [(r.fault, r.off, r.what) for path in
+                glob.glob(os.path.join(self.server.trace, "*.trace"))
+                for r in tracefile.Trace(path).records if r.kind == "fault"]
+
+    def acted(self, fault, off):
+        """Exactly that, in the end."""
+        harness.wait_for(self.found, "the record")
+        self.server.terminate()
+        self.assertEqual(self.found(), [(fault, off, tracefile.ACTED)])
+
+    def test_an_answer_is_cut_behind_its_last_byte_that_left(self):
+        for fault, how in (("reset", "reset"), ("close", "end"), ("half_close", "end"),
+                           ("limit=0", "end"), ("kill", None)):
+            with self.subTest(fault):
+                self.once("tx@response-head+17:%s:conn=1" % fault)
+                c = self.ask()
+                self.assertEqual(self.exactly(c, 17), ANSWER[:17])
+                if how:
+                    self.assertEqual(self.everything(c), (b"", how))
+                else:
+                    self.assertEqual(self.server.process.wait(harness.STOP_TIMEOUT), -9)
+                self.acted(fault.partition("=")[0], 17)
+
+    def test_a_drop_begins_behind_the_byte_before_it(self):
+        self.once("tx@response-head+17:drop:conn=1")
+        c = self.ask()
+        self.assertEqual(self.exactly(c, 17), ANSWER[:17])
+        self.acted("drop", 17)
+
+    def test_a_random_place_is_met_too(self):
+        self.once("tx@response-head+rand:reset:conn=1")
+        data, how = self.everything(self.ask())
+        self.assertTrue(ANSWER.startswith(data) and len(data) < len(ANSWER) - 5)
+        self.assertEqual(how, "reset")
+        self.acted("reset", len(data))
+
+    def test_a_request_is_cut_behind_its_last_byte_that_was_read(self):
+        self.once("rx@request-head+4:reset:conn=1")
+        self.assertEqual(self.everything(self.ask())[1], "reset")
+        self.acted("reset", 4)
+        harness.wait_for(lambda: {"%d" % errno.EPIPE, "%d" % errno.ECONNRESET} & set(self.lines()),
+                         "the error")
+
+    def test_an_error_is_that_of_the_next_call(self):
+        self.once("rx@request-head+4:error=ENOBUFS:conn=1")
+        self.assertEqual(self.exactly(self.ask(), len(ANSWER)), ANSWER)
+        self.server.terminate()
+        self.assertEqual(self.found(), [])
 
 
 class Errors(Faulty):
@@ -259,7 +338,8 @@ class Records(Faulty):
     def test_every_fault_is_recorded_with_its_rule(self):
         for server in self.each_loop("cut=tx@response-head+17:reset:conn=1"):
             self.everything(self.ask())
-            self.said("write ECONNRESET")
+            harness.wait_for(lambda: {"read ECONNRESET", "write ECONNRESET"} & set(self.lines()),
+                             "the reset")
             self.works()
             server.terminate()
             found = [r for path in glob.glob(os.path.join(server.trace, "*.trace"))
