@@ -53,6 +53,10 @@ class Folder(unittest.TestCase):
 
 
 class Refusal(Folder):
+    def test_a_rule_that_is_empty_is_refused(self):
+        for text in ("", " ; "):
+            self.refused(self.run_it("-r", text), "--rule is empty")
+
     def test_a_wrong_word_is_shown_with_a_caret_and_the_valid_ones(self):
         done = self.run_it("-r", "tx@response-head:dealy=3ms")
         self.refused(done, "--rule:1:18: ", "'dealy'", "\n    tx@response-head:dealy=3ms\n",

@@ -76,9 +76,11 @@ static bool load_seed_range(struct loader *l, const struct yaml *y)
 	uint64_t first, last;
 
 	if (!keys_range(y->text, &first, &last) || !first || first > INT64_MAX)
-		return refuse(l, y->at,
-			      "'seeds' must be a list of numbers, a number, or a range like "
-			      "1..200");
+		return refuse(
+			l, y->at,
+			"'seeds' must be a list of numbers, a number, or a range from a smaller "
+			"one to a larger one, like 1..200, all of them from 1 to "
+			"9223372036854775807");
 	if (last > INT64_MAX || last - first >= SCENARIO_SEEDS)
 		return refuse(l, y->at, "'seeds' must have an end, and be no more than 10,000");
 	l->s->seeds = last - first + 1;

@@ -20,6 +20,15 @@ enum {
 	PAGES = 1000, /* of one folder: one per --append */
 };
 
+/* An empty word is a variable of a script that was not set, and a run nobody wanted.  False: complained. */
+static bool given(const char *text)
+{
+	if (text[strspn(text, " \t\n;")])
+		return true;
+	complain("--rule is empty; it needs a rule, like --rule tx@response-head:delay=300ms");
+	return false;
+}
+
 static bool gather(const struct launch_rules *r, struct rule_source *s)
 {
 	const char *text = getenv("SHAKEDOWN_RULES"), *file = getenv("SHAKEDOWN_RULES_FILE");
@@ -32,7 +41,8 @@ static bool gather(const struct launch_rules *r, struct rule_source *s)
 	for (size_t i = 0; ok && i < r->files->n; i++)
 		ok = rule_source_read(s, r->files->item[i], stderr);
 	for (size_t i = 0; ok && i < r->texts->n; i++)
-		ok = rule_source_add(s, "--rule", r->texts->item[i], stderr);
+		ok = given(r->texts->item[i]) &&
+		     rule_source_add(s, "--rule", r->texts->item[i], stderr);
 	return ok;
 }
 
