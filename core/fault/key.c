@@ -27,12 +27,8 @@ struct fault_text *fault_key_text(struct fault_rule *r, enum fault_key key)
 		return &r->host;
 	case FAULT_KEY_UPGRADE:
 		return &r->upgrade;
-	case FAULT_KEY_PROTO:
-		return &r->proto;
-	case FAULT_KEY_STACK:
-		return &r->stack;
 	default:
-		return &r->not_stack;
+		return &r->proto;
 	}
 }
 

@@ -228,6 +228,26 @@ static struct span key_word(const void *none, unsigned i)
 				  : fault_span(i < FAULT_KEY_COUNT ? fault_key_rows[i].name : NULL);
 }
 
+static const struct {
+	const char *word, *says;
+} declined[] = {
+#define KEY(...)
+#define DECLINED(name, says) {name, says},
+#include "core/fault/key.def"
+};
+
+/* Is it a word of those?  Then it is blamed. */
+static bool is_declined(const struct fault_parse *p, struct span word)
+{
+	for (unsigned i = 0; i < CORE_ARRAY_LEN(declined); i++) {
+		if (!fault_same(word, fault_span(declined[i].word)))
+			continue;
+		fault_blame(p, word, declined[i].says);
+		return true;
+	}
+	return false;
+}
+
 /* The key a word means; the field's name is cut off *word when it is hdr.NAME. */
 static int key_of(const struct fault_parse *p, struct span *word, struct span *ret_field)
 {
@@ -247,7 +267,8 @@ static int key_of(const struct fault_parse *p, struct span *word, struct span *r
 		fault_put(&o, " is no key");
 		return -1;
 	}
-	fault_blame_word(p, *word, "a key", key_word, NULL);
+	if (!is_declined(p, *word))
+		fault_blame_word(p, *word, "a key", key_word, NULL);
 	return -1;
 }
 

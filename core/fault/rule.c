@@ -23,8 +23,7 @@ static const struct {
 	bool plain; /* a name: kept as it is written */
 } texts[] = {
 	TEXT(call, true),	  TEXT(path, false),	TEXT(host, false),  TEXT(field_name, true),
-	TEXT(field_value, false), TEXT(upgrade, false), TEXT(proto, false), TEXT(stack, false),
-	TEXT(not_stack, false),	  TEXT(key_name, true),
+	TEXT(field_value, false), TEXT(upgrade, false), TEXT(proto, false), TEXT(key_name, true),
 };
 
 static struct fault_text *text_at(struct fault_rule *r, unsigned i)

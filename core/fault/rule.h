@@ -195,8 +195,8 @@ struct fault_rule {
 	uint64_t at;		    /* FAULT_WHERE_OFFSET */
 	uint64_t space, after_ns, for_ns, until_ns;
 	struct fault_range conn, status, frame, when[FAULT_WHENS];
-	struct fault_text call, path, host, field_name, field_value, upgrade, proto, stack,
-		not_stack, key_name; /* conn-key=hdr.NAME */
+	struct fault_text call, path, host, field_name, field_value, upgrade, proto,
+		key_name; /* conn-key=hdr.NAME */
 	struct fault_act act[FAULT_ACTS];
 	char text[FAULT_TEXT];
 };

@@ -35,6 +35,14 @@ static const struct {
 };
 
 static const struct {
+	const char *name, *says;
+} declined[] = {
+#define KEY(...)
+#define DECLINED(name, says) {name, says},
+#include "core/fault/key.def"
+};
+
+static const struct {
 	const char *name, *starts, *ends;
 } phases[] = {
 #define PHASE(id, name, starts, ends) {name, starts, ends},
@@ -263,6 +271,9 @@ static void print_keys(void)
 		print_says(type, keys[i].says);
 		printf(" |\n");
 	}
+	printf("\nKnown, and declined:\n\n");
+	for (size_t i = 0; i < COUNT(declined); i++)
+		printf("- `%s`: %s.\n", declined[i].name, declined[i].says);
 	printf("\n## Values\n\n| type | written as |\n|---|---|\n");
 	for (size_t i = 0; i < COUNT(types); i++)
 		printf("| %s | %s |\n", types[i].type, types[i].text);
