@@ -84,6 +84,18 @@ class Run(scenarios.ScenarioCase):
         self.fails(ECHO + "steps: [{client: {do: [{upgrade: /}, {close: {}}]}}]\n"
                    "sweep: {rule: \"recv:error=EPIPE:when=$n\", n: 1..3}\n", "(n = 1)")
 
+    def test_the_rule_of_a_sweep_is_in_force_before_the_server_listens(self):
+        # A server that asks itself for something while it starts, and cannot start without an answer.
+        serve = ("import socket, sys, threading\ns = socket.create_server(('127.0.0.1', 0))\n"
+                 "a = socket.create_connection(s.getsockname())\nb = s.accept()[0]\n"
+                 "a.send(b'GET / HTTP/1.1\\r\\nHost: x\\r\\nConnection: Upgrade\\r\\nUpgrade: websocket\\r\\n\\r\\n')\n"
+                 "b.recv(1000)\ns = socket.create_server(('127.0.0.1', int(sys.argv[1])))\n"
+                 "while True:\n    s.accept()\n")
+        self.write(serve, "serve.py")
+        self.fails("target: {cmd: [%s, serve.py, $port]}\nsteps: [{sleep: 1ms}]\n" % PYTHON +
+                   "sweep: {rule: \"recv:error=ECONNRESET:when=$n\"}\n",
+                   "before it listened (n = 1)", "ConnectionResetError")
+
     def test_a_server_that_never_listens_is_told(self):
         self.fails("target: {cmd: [sleep, '60'], ready: {within: 300ms}}\n" + ASK,
                    "case.yaml:2:9: the server does not listen within 0.3 s")
@@ -165,6 +177,19 @@ class Run(scenarios.ScenarioCase):
                 "expect: [{client: {a: {result: any}}}, {never: {result: %s}}]\n")
         self.passes(text % "ENETDOWN")
         self.fails(text % "EPIPE", "failed with EPIPE")
+
+    def test_a_call_that_must_not_be_made_at_all_is_found(self):
+        text = (ECHO + "steps: [{client: {do: [{upgrade: /}, {close: {}}]}}]\nexpect: [{never: {call: %s}}]\n")
+        self.fails(text % "close", "case.yaml:4:18: the server called close")
+        self.passes(text % "sendfile")
+
+    def test_a_server_of_ipv6_alone_is_found_and_asked_there(self):
+        serve = ("import socket, sys\ns = socket.create_server(('::', int(sys.argv[1])), family=socket.AF_INET6)\n"
+                 "while True:\n    c = s.accept()[0]\n    c.recv(1000)\n"
+                 "    c.send(b'HTTP/1.1 204 No Content\\r\\n\\r\\n')\n    c.close()\n")
+        self.write(serve, "serve.py")
+        self.passes("target: {cmd: [%s, serve.py, $port]}\n" % PYTHON +
+                    "steps: [{client: {do: [{request: /}, {expect: {status: 204}}]}}]\n")
 
     def test_a_unix_socket_is_a_place_to_listen(self):
         serve = ("import socket, sys\ns = socket.socket(socket.AF_UNIX)\ns.bind(sys.argv[1])\ns.listen()\n"

@@ -371,9 +371,10 @@ static bool check_never(struct check *c, const struct yaml *y)
 {
 	const struct yaml *result = yaml_get(y, "result");
 
-	if (!result)
-		return refuse(c, y->at, "'never' needs a result, like EPIPE");
-	return error_by_name(result->text) ||
+	if (!result && !yaml_get(y, "call"))
+		return refuse(c, y->at,
+			      "'never' needs a call, like shutdown, or a result, like EPIPE");
+	return !result || error_by_name(result->text) ||
 	       refuse(c, result->at, "there is no error of that name; they look like EPIPE");
 }
 

@@ -150,8 +150,13 @@ void observe_findings(const struct trace_set *set, observe_finding *visit, void 
 
 /* ---- calls ---- */
 
-bool observe_failed(const struct trace_set *set, const char *call, int error, char *ret,
-		    size_t size)
+/* What the server itself called: not what a rule did, nor what only lies near. */
+static bool is_call(const struct event *e)
+{
+	return e->kind != EVENT_FAULT && e->kind != EVENT_TEXT && e->kind != EVENT_WITNESS;
+}
+
+bool observe_call(const struct trace_set *set, const char *call, int error, char *ret, size_t size)
 {
 	for (uint32_t i = 0; set && i < set->images; i++) {
 		const struct image *img = &set->image[i];
@@ -163,8 +168,10 @@ bool observe_failed(const struct trace_set *set, const char *call, int error, ch
 				const struct event *ev = &conn->event[e];
 				struct span name = format_call_name(img->header, ev->call);
 
-				if (ev->kind != EVENT_FAILED || ev->err != error ||
-				    (call && !span_is(name, call)))
+				if (error ? ev->kind != EVENT_FAILED || ev->err != error
+					  : !is_call(ev))
+					continue;
+				if (call && !span_is(name, call))
 					continue;
 				snprintf(ret, size, "%.*s", (int)name.n, (const char *)name.p);
 				return true;

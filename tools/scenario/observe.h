@@ -38,8 +38,8 @@ bool observe_span(const struct image *img, const struct exchange *x, enum phase 
 typedef void observe_finding(void *ctx, const struct finding *f);
 void observe_findings(const struct trace_set *set, observe_finding *visit, void *ctx);
 
-/* Did any call (NULL: any) of a connection fail with that errno?  The name of the call into ret. */
-bool observe_failed(const struct trace_set *set, const char *call, int error, char *ret,
-		    size_t size);
+/* Did any call (NULL: any) of a connection fail with that errno, or, where that is 0, was the call made at
+ * all?  The name of the call into ret. */
+bool observe_call(const struct trace_set *set, const char *call, int error, char *ret, size_t size);
 
 #endif

@@ -122,9 +122,9 @@ static void host_of(const char *hex, struct listening *ret)
 	uint32_t word[4] = {0};
 
 	if (any) {
-		/* A socket of :: takes IPv4, too, unless its owner opened one for each: then that comes
-		 * first. */
-		snprintf(ret->host, sizeof(ret->host), "127.0.0.1");
+		/* A socket of :: may take IPv6 alone; where its owner opened one for each, that of IPv4
+		 * comes first. */
+		snprintf(ret->host, sizeof(ret->host), v6 ? "::1" : "127.0.0.1");
 		return;
 	}
 	for (int i = 0; i < (v6 ? 4 : 1); i++)

@@ -61,13 +61,12 @@ static int write_rules(const struct server_setup *setup, const struct server *s,
 }
 
 /* `run` made the control page before it started the server. */
-static int open_control(const struct server_setup *setup, struct server *s, char *why, size_t size)
+static int open_control(struct server *s, char *why, size_t size)
 {
 	char path[PATH_MAX + 16];
 
 	snprintf(path, sizeof(path), "%s/control", s->trace);
-	if (control_file_open(&s->control, path) &&
-	    (!setup->on || control_file_switch(&s->control, setup->on)))
+	if (control_file_open(&s->control, path))
 		return SERVER_OK;
 	snprintf(why, size, "%s", s->control.why);
 	return SERVER_CANNOT;
@@ -101,7 +100,7 @@ static _Noreturn void become_run(const struct server_setup *setup, const struct 
 
 	while (setup->argv[n])
 		n++;
-	argv = calloc(n + 16, sizeof(*argv));
+	argv = calloc(n + 16 + 2 * FAULT_RULES, sizeof(*argv));
 	sigemptyset(&none);
 	setpgid(0, 0);
 	prctl(PR_SET_PDEATHSIG, SIGTERM);
@@ -126,6 +125,16 @@ static _Noreturn void become_run(const struct server_setup *setup, const struct 
 		argv[k++] = "--off";
 		argv[k++] = "--rules";
 		argv[k++] = s->rules;
+	}
+	for (uint32_t i = 0; i < setup->rules; i++) {
+		if (!(setup->on >> i & 1))
+			continue;
+		argv[k++] = "--on";
+		argv[k++] = setup->rule[i].name;
+	}
+	if (setup->replay) {
+		argv[k++] = "--replay";
+		argv[k++] = setup->replay;
 	}
 	argv[k++] = "-o";
 	argv[k++] = s->trace;
@@ -291,7 +300,7 @@ enum server_result server_start(const struct server_setup *setup, struct server 
 	if (result == SERVER_OK)
 		result = await_listening(setup, ret, why, size);
 	if (result == SERVER_OK)
-		result = open_control(setup, ret, why, size);
+		result = open_control(ret, why, size);
 	if (result != SERVER_OK)
 		forget(ret);
 	return result;

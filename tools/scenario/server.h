@@ -25,8 +25,9 @@ struct server_setup {
 	uint64_t seed;
 	const struct fault_rule *rule;
 	uint32_t rules;
-	uint64_t on;   /* mask of those that are on as soon as it listens */
-	int interrupt; /* a descriptor that becomes readable when we are asked to end; -1 */
+	uint64_t on;	    /* mask of those that are on before its main */
+	const char *replay; /* folder of the trace whose decisions are taken again, NULL none */
+	int interrupt;	    /* a descriptor that becomes readable when we are asked to end; -1 */
 };
 
 struct server {

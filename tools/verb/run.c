@@ -26,7 +26,7 @@
 static const char *output, *keep, *fail_on, *door = "auto";
 static uint64_t max_trace = UINT64_MAX, payload = UINT64_MAX, body = UINT64_MAX;
 static bool append, all, no_redact, quiet, rules_off;
-static struct option_list rule_texts, rule_files;
+static struct option_list rule_texts, rule_files, rules_on;
 static const char *seed, *replay;
 static struct launch_rules rules = {.texts = &rule_texts, .files = &rule_files};
 
@@ -66,6 +66,8 @@ static const struct option_row options[] = {
 	 &rule_files},
 	{"off", 0, OPTION_FLAG, NULL,
 	 "the rules are there, but each is off until 'shakedown rules' switches it on", &rules_off},
+	{"on", 0, OPTION_LIST, "NAME", "with --off: this rule acts from the start all the same",
+	 &rules_on},
 	{"seed", 0, OPTION_STRING, "N",
 	 "what chance is drawn from: the same number gives the same faults (1)", &seed},
 	{"replay", 0, OPTION_STRING, "DIR",
@@ -360,15 +362,31 @@ static bool choose_door(struct verdict *v)
 	return true;
 }
 
+/* With --off: those that --on names.  False: complained. */
+static bool choose_rules(void)
+{
+	rules.on = rules_off ? 0 : rules.on;
+	for (size_t i = 0; i < rules_on.n; i++) {
+		uint32_t k = 0;
+
+		while (k < rules.count && strcmp(rules.rule[k].name, rules_on.item[i]))
+			k++;
+		if (k == rules.count) {
+			complain("--on: there is no rule '%s'", rules_on.item[i]);
+			return false;
+		}
+		rules.on |= UINT64_C(1) << k;
+	}
+	return true;
+}
+
 /* Rules act in the processes themselves. False: complained. */
 static bool judge_rules(void)
 {
 	rules.seed = seed;
 	rules.replay = replay;
-	if (!launch_rules_read(&rules))
+	if (!launch_rules_read(&rules) || !choose_rules())
 		return false;
-	if (rules_off)
-		rules.on = 0;
 	if (!by_seccomp() || (!rules.count && !rules.repeats))
 		return true;
 	complain("--door seccomp watches from outside, where no rule can act; leave out the rules, "
