@@ -458,6 +458,23 @@ static NOINLINE void cap_acts(struct sight_work *w, struct pick *p)
 	}
 }
 
+/* Several writes share a block, and a delay is that of each: what is met later waits from then on. */
+static NOINLINE void delay_again(struct sight_work *w, const struct call *c)
+{
+	for (uint64_t left = w->mask; left; left &= left - 1) {
+		uint32_t n = (uint32_t)__builtin_ctzll(left);
+		const struct fault_rule *r = &w->view.rules->rule[n];
+
+		if (r->phase != PHASE_COUNT || !pick_is_current(w, n) || !exchange_matches(w, n) ||
+		    !in_time(w, r, conn_at(c->conn)->t_open))
+			continue;
+		for (uint32_t i = 0; i < r->acts; i++) {
+			if (r->act[i].fault == FAULT_DELAY)
+				w->s->rule[n].done[w->dir] &= (uint8_t) ~(1u << i);
+		}
+	}
+}
+
 void pick_next(struct sight_work *w, const struct call *c, struct pick *p)
 {
 	uint64_t pos = w->start, end = w->start + w->n;
@@ -467,8 +484,12 @@ void pick_next(struct sight_work *w, const struct call *c, struct pick *p)
 	w->at = w->first;
 	p->segment = p->capped = false;
 	p->mode = FAULT_MODE_GATE;
-	if (stand(w, c, pos, &i, p) == ANSWER_TOLD || time_pick(w, p) ||
-	    choose(w, FAULT_KIND_PROCESS, p) || choose(w, FAULT_KIND_SHAPE, p) ||
+	if (stand(w, c, pos, &i, p) == ANSWER_TOLD)
+		return;
+	if (w->met)
+		delay_again(w, c);
+	w->met = false;
+	if (time_pick(w, p) || choose(w, FAULT_KIND_PROCESS, p) || choose(w, FAULT_KIND_SHAPE, p) ||
 	    choose(w, FAULT_KIND_OUTCOME, p))
 		return;
 	p->bytes = w->rest;

@@ -108,7 +108,8 @@ struct sight_work {
 	bool hidden;  /* n bytes that cannot be seen */
 	bool full;    /* there were more events than places for them */
 	bool partial; /* the call has moved bytes already */
-	uint8_t spare[4];
+	bool met;     /* the first byte is seen for the first time */
+	uint8_t spare[3];
 	struct fault_hit hit;	/* of the moment, */
 	struct sight_wait {	/* ... and what has to be waited for: */
 		uint64_t sum;	/* what adds up, */

@@ -56,7 +56,8 @@ void time_meet(struct sight_work *w, uint64_t total)
 {
 	struct sight *s = w->s;
 
-	if (w->start < s->seen_to[w->dir])
+	w->met = w->start >= s->seen_to[w->dir];
+	if (!w->met)
 		return;
 	s->seen_at[w->dir] = w->now;
 	s->seen_to[w->dir] = w->start + total;

@@ -70,6 +70,25 @@ class Places(Ruled):
         self.get(path="/slow")
         self.assertEqual([r.phase for r in self.acted()], ["response-head"])
 
+    def test_a_delay_of_everything_sent_is_that_of_each_answer(self):
+        """They are so short that several share a block."""
+        self.serve("tx:delay=40ms")
+        with self.server.client() as c:
+            for _ in range(4):
+                began = time.monotonic()
+                self.ask(c)
+                self.assertGreaterEqual(time.monotonic() - began, 0.04)
+
+    def test_a_delay_of_one_path_spares_the_next_answer_of_the_same_block(self):
+        self.serve("tx:delay=40ms:path=/late/*")
+        with self.server.client() as c:
+            for path, least in (("/late", 0.04), ("/fast", 0), ("/late", 0.04)):
+                began = time.monotonic()
+                self.ask(c, path=path)
+                self.assertGreaterEqual(time.monotonic() - began, least)
+            ended = [r for r in faults(self.server.trace) if r.what == tracefile.ENDED]
+            self.assertEqual(len(ended), 2)
+
     def test_a_head_that_comes_byte_by_byte_still_matches_its_path(self):
         self.serve("tx@response-head:delay=20ms:path=/slow/*")
         with self.server.client() as c:
