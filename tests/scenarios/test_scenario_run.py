@@ -164,6 +164,20 @@ class Run(scenarios.ScenarioCase):
         self.fails(ECHO + ask + "expect: [{findings: {present: http-after-101}}]\n",
                    "case.yaml:4:31: there is no finding http-after-101")
 
+    def test_a_delay_counts_towards_the_phase_its_rule_names(self):
+        text = (ECHO + "rules: {slow: \"tx@response-head:delay=300ms:path=/ws\"}\nsteps: [{on: slow}, "
+                "{client: {do: [{upgrade: /ws}, {close: {}}]}}, {client: {do: [{upgrade: /other}, {close: {}}]}}]\n"
+                "expect: [{phase: {where: {path: %s}, %s: {%s: 250ms}}}]\n")
+        self.passes(text % ("/ws", "response-head", "at_least"))
+        self.passes(text % ("/ws", "before-response", "within"))
+        self.fails(text % ("/other", "response-head", "at_least"), "the phase response-head", "took only")
+
+    def test_a_phase_is_awaited_by_its_path(self):
+        steps = (ECHO + "steps:\n  - client: {name: a, background: yes, do: [{upgrade: /ws}, {pause: %s}, {close: {}}]}\n"
+                 "  - wait: {phase: frames, path: %s, within: 5s}\n  - wait: {client: a}\n")
+        self.passes(steps % ("100ms", "/ws"))
+        self.fails(steps % ("100ms", "/nowhere"), "case.yaml:5:11: no exchange entered the phase frames in time")
+
     def test_what_our_own_fault_explains_is_not_found_in_the_server(self):
         ask = ("steps: [%s{client: {do: [{upgrade: {path: /private, status: any}}]}}]\n"
                "expect: [{findings: {absent: info}}]\n")

@@ -272,13 +272,9 @@ int64_t shakedown_hits(const struct shakedown *s, const char *rule)
 
 /* ---- waiting ---- */
 
-int shakedown_wait_hits(struct shakedown *s, const char *rule, uint64_t count, unsigned timeout_ms)
+static int wait_hits(struct shakedown *s, int i, const char *rule, uint64_t count,
+		     uint64_t deadline)
 {
-	uint64_t deadline = scenario_now_ns() + timeout_ms * MS;
-	int i = rule_find(s, rule);
-
-	if (i < 0)
-		return fail(s, "there is no rule '%s'", rule);
 	while (server_hits(&s->server, (uint32_t)i) < count) {
 		if (!s->server.running)
 			return fail(s, "the server ended before rule '%s' had acted", rule);
@@ -287,6 +283,19 @@ int shakedown_wait_hits(struct shakedown *s, const char *rule, uint64_t count, u
 			return fail(s, "rule '%s' did not act in time", rule);
 	}
 	return 0;
+}
+
+int shakedown_wait_hits(struct shakedown *s, const char *rule, uint64_t count, unsigned timeout_ms)
+{
+	uint64_t deadline = scenario_now_ns() + timeout_ms * MS;
+	int i = rule_find(s, rule), result;
+
+	if (i < 0)
+		return fail(s, "there is no rule '%s'", rule);
+	server_watch(&s->server, true);
+	result = wait_hits(s, i, rule, count, deadline);
+	server_watch(&s->server, false);
+	return result;
 }
 
 static bool has_entered(const struct shakedown *s, const struct observe_where *w, enum phase phase,

@@ -4,9 +4,14 @@
  */
 #include "tools/scenario/observe.h"
 
+#include <dirent.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include "core/fault/match.h"
 #include "tools/format/format.h"
@@ -62,8 +67,33 @@ void observe_each(const struct trace_set *set, const struct observe_where *w, ob
 
 /* ---- phases ---- */
 
-bool observe_span(const struct image *img, const struct exchange *x, enum phase phase,
-		  uint64_t *ret_begin, uint64_t *ret_end)
+/* Bytes that a rule held back were not yet on their way: the wait is part of the phase that the rule
+ * names, and not of the one before. */
+static void add_waits(const struct exchange *x, enum phase phase, uint64_t *begin, uint64_t *end)
+{
+	const struct connection *c = x->conn;
+	uint64_t first = *begin, last = *end;
+
+	for (uint32_t i = 0; i < c->events && c->faults; i++) {
+		const struct event *e = &c->event[i];
+		bool began;
+
+		if (e->kind != EVENT_FAULT || e->t_ns < x->t_start || i >= x->ev_end)
+			continue;
+		began = e->fault->what == TRACE_FAULT_BEGAN;
+		if (!began && e->fault->what != TRACE_FAULT_ENDED)
+			continue;
+		if (e->fault->phase == phase && began && e->t_ns < *begin)
+			*begin = e->t_ns;
+		else if (e->fault->phase > phase && began && e->t_ns > first && e->t_ns < *end)
+			*end = e->t_ns;
+		else if (e->fault->phase == phase && !began && e->t_ns > last)
+			*end = e->t_ns;
+	}
+}
+
+static bool span_of_marks(const struct image *img, const struct exchange *x, enum phase phase,
+			  uint64_t *ret_begin, uint64_t *ret_end)
 {
 	const struct connection *c = x->conn;
 	bool inside = false;
@@ -90,6 +120,15 @@ bool observe_span(const struct image *img, const struct exchange *x, enum phase 
 	return inside;
 }
 
+bool observe_span(const struct image *img, const struct exchange *x, enum phase phase,
+		  uint64_t *ret_begin, uint64_t *ret_end)
+{
+	if (!span_of_marks(img, x, phase, ret_begin, ret_end))
+		return false;
+	add_waits(x, phase, ret_begin, ret_end);
+	return true;
+}
+
 struct count {
 	enum phase phase;
 	unsigned n;
@@ -109,6 +148,79 @@ unsigned observe_phase(const struct trace_set *set, const struct observe_where *
 
 	observe_each(set, w, count_phase, &c);
 	return c.n;
+}
+
+/* ---- a glance ---- */
+
+static void mix(uint64_t *hash, uint64_t value)
+{
+	*hash = (*hash ^ value) * UINT64_C(0x9e3779b97f4a7c15);
+	*hash ^= *hash >> 29;
+}
+
+/* Rows are given from the first on: no row in use lies behind as many as were ever opened. */
+static void glance_rows(const void *file, size_t len, enum phase phase, uint64_t *hash,
+			unsigned *inside)
+{
+	const struct trace_header *h = file;
+	uint64_t opened = __atomic_load_n(&h->opened, __ATOMIC_RELAXED);
+
+	for (uint32_t i = 0; i < TRACE_CONNECTIONS && i < opened + 64; i++) {
+		const struct trace_connection *row = trace_connection_at(file, len, i);
+
+		if (!row || !__atomic_load_n(&row->id, __ATOMIC_RELAXED))
+			continue;
+		mix(hash, (uint64_t)row->id << 8 | row->phase);
+		*inside += row->role == ROLE_SERVER && row->phase == phase;
+	}
+}
+
+static void glance_file(int fd, enum phase phase, uint64_t *hash, unsigned *inside)
+{
+	struct stat st;
+	const struct trace_header *h;
+
+	if (fstat(fd, &st) || (size_t)st.st_size < TRACE_HEADER_SIZE)
+		return;
+	h = mmap(NULL, (size_t)st.st_size, PROT_READ, MAP_SHARED, fd, 0);
+	if (h == MAP_FAILED)
+		return;
+	if (h->magic == TRACE_MAGIC) {
+		mix(hash, h->exchanges);
+		mix(hash, h->half[0].cursor + h->half[1].cursor);
+		mix(hash, h->discarded_halves);
+		glance_rows(h, (size_t)st.st_size, phase, hash, inside);
+	}
+	munmap((void *)(uintptr_t)h, (size_t)st.st_size);
+}
+
+bool observe_glance(const char *folder, enum phase phase, uint64_t *seen, unsigned *ret_inside)
+{
+	DIR *d = opendir(folder);
+	uint64_t all = 1;
+	struct dirent *e;
+	bool changed;
+
+	*ret_inside = 0;
+	while (d && (e = readdir(d))) {
+		const char *dot = strrchr(e->d_name, '.');
+		uint64_t hash = e->d_ino;
+		int fd;
+
+		if (!dot || strcmp(dot, TRACE_SUFFIX))
+			continue;
+		fd = openat(dirfd(d), e->d_name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+		if (fd < 0)
+			continue;
+		glance_file(fd, phase, &hash, ret_inside);
+		close(fd);
+		all += hash; /* in whatever order the folder is read */
+	}
+	if (d)
+		closedir(d);
+	changed = all != *seen;
+	*seen = all;
+	return changed;
 }
 
 /* ---- findings ---- */

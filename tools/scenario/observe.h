@@ -28,6 +28,11 @@ void observe_each(const struct trace_set *set, const struct observe_where *w, ob
 unsigned observe_phase(const struct trace_set *set, const struct observe_where *w,
 		       enum phase phase);
 
+/* Has the folder changed since the last glance, so that loading it could tell something new?  Looks at
+ * headers and at rows of open connections alone.  *seen: 0 before the first one.  ret_inside: connections
+ * of clients that are in that phase now. */
+bool observe_glance(const char *folder, enum phase phase, uint64_t *seen, unsigned *ret_inside);
+
 /* When the exchange entered the phase and when it left it again; false: it never was there.  A phase that
  * lasts ends with the observation. */
 bool observe_span(const struct image *img, const struct exchange *x, enum phase phase,

@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <linux/futex.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
@@ -308,23 +309,48 @@ enum server_result server_start(const struct server_setup *setup, struct server 
 
 /* ---- waiting ---- */
 
+void server_watch(struct server *s, bool on)
+{
+	struct control_header *h = s->control.h;
+
+	if (!h)
+		return;
+	s->events = __atomic_load_n(&h->events, __ATOMIC_ACQUIRE);
+	(void)__atomic_fetch_add(&h->waiters, on ? 1 : UINT32_MAX, __ATOMIC_SEQ_CST);
+}
+
+static struct timespec time_left(uint64_t deadline_ns, uint64_t most_ms)
+{
+	uint64_t now = scenario_now_ns(), left = now < deadline_ns ? deadline_ns - now : 0;
+
+	if (left > most_ms * 1000000)
+		left = most_ms * 1000000;
+	return (struct timespec){(time_t)(left / 1000000000), (long)(left % 1000000000)};
+}
+
+/* Sleep until the server tells that something happened; what was told since the last look counts. */
+static void await_event(struct server *s, uint64_t deadline_ns)
+{
+	struct timespec t = time_left(deadline_ns, LOOK_MS);
+
+	syscall(SYS_futex, &s->control.h->events, FUTEX_WAIT, s->events, &t, NULL, 0);
+	s->events = __atomic_load_n(&s->control.h->events, __ATOMIC_ACQUIRE);
+}
+
 bool server_wait(struct server *s, const int *fd, unsigned fds, bool watch, uint64_t deadline_ns)
 {
 	struct pollfd p[2 + WATCHED] = {{s->interrupt, POLLIN, 0},
 					{s->running ? s->pidfd : -1, POLLIN, 0}};
-	uint64_t now = scenario_now_ns(), left = now < deadline_ns ? deadline_ns - now : 0;
-	uint64_t most = watch ? LOOK_MS : STEP_MS;
-	struct timespec t = {0, 0};
+	bool told = watch && s->control.h;
+	struct timespec t =
+		told ? (struct timespec){0, 0} : time_left(deadline_ns, watch ? LOOK_MS : STEP_MS);
 
 	if (fds > WATCHED)
 		fds = WATCHED;
 	for (unsigned i = 0; i < fds; i++)
 		p[2 + i] = (struct pollfd){fd[i], POLLIN, 0};
-	if (left > most * 1000000)
-		left = most * 1000000;
-	t.tv_sec = (time_t)(left / 1000000000);
-	t.tv_nsec = (long)(left % 1000000000);
-	ppoll(p, 2 + fds, &t, NULL);
+	if (ppoll(p, 2 + fds, &t, NULL) == 0 && told)
+		await_event(s, deadline_ns);
 	server_running(s);
 	return !server_interrupted(s) && scenario_now_ns() < deadline_ns;
 }

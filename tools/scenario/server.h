@@ -38,6 +38,7 @@ struct server {
 	char trace[PATH_MAX], log[PATH_MAX], rules[PATH_MAX];
 	struct listening at;
 	struct control_file control;
+	uint32_t events; /* of the control page, when it was last looked at */
 	int interrupt;
 };
 
@@ -67,6 +68,9 @@ void server_done(struct server *s);
 
 /* Send a signal to the server (through `run`). */
 void server_signal(const struct server *s, int signal_number);
+
+/* From now on, until it is called with false, the server tells of what happens on its control page. */
+void server_watch(struct server *s, bool on);
 
 /* Wait until one of fds (256 of them at most) is readable, the server has ended, or something happens on the
  * control page if watch is true.  False: the deadline has come, or we were asked to end.

@@ -2,6 +2,7 @@
  *
  * scenario/steps: the steps of a scenario, one after the other.
  */
+#include <inttypes.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -39,49 +40,79 @@ static bool release(struct run_case *c, const struct yaml *step)
 
 /* ---- waiting ---- */
 
-/* Has what the step waits for happened? */
-static bool has_come(struct run_case *c, const struct yaml *y)
+/* How much of the time the trace is read while we wait, at most: one part in REST. */
+enum {
+	REST = 4,
+};
+
+/* What is known of the trace between two looks. */
+struct look {
+	uint64_t seen;	 /* of observe_glance */
+	bool changed;	 /* since it was last read */
+	uint64_t t_next; /* not read again before */
+};
+
+/* Rows tell without the trace when the path does not matter; else it is read, when it has changed. */
+static bool phase_has_come(struct run_case *c, const struct yaml *y, struct look *l)
 {
 	const char *phase = keys_text(y, "phase"), *path = keys_text(y, "path");
+	uint64_t count = keys_number(y, "count", 1), began = scenario_now_ns();
 	struct observe_where where = {.attempt = -1};
 	struct trace_set *set;
 	enum phase which;
-	uint64_t count = keys_number(y, "count", 1);
+	unsigned inside;
 	bool come;
 
-	if (!phase)
-		return case_hits(c, case_rule(c, keys_text(y, "hits"))) >= count;
-	where.path = path ? expand(&c->v, path, false, c->arena) : NULL;
 	phase_from_name((struct span){(const uint8_t *)phase, strlen(phase)}, &which);
+	l->changed |= observe_glance(c->server.trace, which, &l->seen, &inside);
+	if (!path && inside >= count)
+		return true;
+	if (!l->changed || began < l->t_next)
+		return false;
+	where.path = path ? expand(&c->v, path, false, c->arena) : NULL;
+	l->changed = false;
 	set = observe_load(c->server.trace);
 	come = set && observe_phase(set, &where, which) >= count;
 	trace_set_free(set);
+	l->t_next = scenario_now_ns() + REST * (scenario_now_ns() - began);
 	return come;
+}
+
+/* Has what the step waits for happened? */
+static bool has_come(struct run_case *c, const struct yaml *y, struct look *l)
+{
+	if (keys_text(y, "phase"))
+		return phase_has_come(c, y, l);
+	return case_hits(c, case_rule(c, keys_text(y, "hits"))) >= keys_number(y, "count", 1);
+}
+
+static bool say_late(struct run_case *c, const struct yaml *y)
+{
+	const char *phase = keys_text(y, "phase"), *hits = keys_text(y, "hits");
+
+	if (case_broken(c, y->at))
+		return false;
+	if (phase)
+		return case_fail(c, y->at, "no exchange entered the phase %s in time", phase);
+	return case_fail(c, y->at,
+			 "the rule '%s' acted %" PRIu64 " times, not %" PRIu64 ", in time", hits,
+			 case_hits(c, case_rule(c, hits)), keys_number(y, "count", 1));
 }
 
 static bool wait_for_event(struct run_case *c, const struct yaml *y, uint64_t deadline)
 {
-	const char *phase = keys_text(y, "phase");
-	uint64_t count = keys_number(y, "count", 1);
+	struct look l = {.changed = true};
+	bool come, late = false;
 
-	for (;;) {
-		bool late = !case_wait(c, true, deadline);
-
-		if (has_come(c, y))
-			return true;
-		if (late && case_broken(c, y->at))
-			return false;
-		if (late && phase)
-			return case_fail(c, y->at, "no exchange entered the phase %s in time",
-					 phase);
+	server_watch(&c->server, true);
+	while (!(come = has_come(c, y, &l)) && !late) {
+		late = !case_wait(c, true, deadline);
+		jobs_reap(c);
 		if (late)
-			return case_fail(c, y->at,
-					 "the rule '%s' acted %llu times, not %llu, in time",
-					 keys_text(y, "hits"),
-					 (unsigned long long)case_hits(
-						 c, case_rule(c, keys_text(y, "hits"))),
-					 (unsigned long long)count);
+			l.t_next = 0; /* the last look leaves nothing out */
 	}
+	server_watch(&c->server, false);
+	return come || say_late(c, y);
 }
 
 static bool wait_step(struct run_case *c, const struct yaml *y)
