@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: BSD-2-Clause
 #
-# Faults need no rights: in a user namespace without any capability, with no new privileges and a container's
-# filter, scenarios run as ever, and so do rules of `shakedown run`.
+# Faults need no rights: in a user namespace without any capability, with no new privileges and a
+# container's filter, scenarios run as ever, and so do rules of `shakedown run`.
 
 import os
 import subprocess
