@@ -2,9 +2,12 @@
 #
 # Scenarios against real servers: what passes passes, and what does not hold fails with its place and reason.
 
+import json
 import os
+import re
 import signal
 import subprocess
+import xml.etree.ElementTree as ElementTree
 
 import harness
 import scenarios
@@ -229,6 +232,29 @@ class Run(scenarios.ScenarioCase):
         (case,) = os.listdir(self.out)
         self.assertLessEqual({"trace", "server.log", "trace.json", "trace.txt"},
                              set(os.listdir(os.path.join(self.out, case))))
+
+
+    def test_reports_stay_when_the_case_has_passed(self):
+        os.mkdir(os.path.join(self.dir, "out"))
+        ask = "steps: [{client: {do: [{upgrade: /ws}, {close: {}}]}}]\n"
+        done = self.passes(ECHO + ask + "report: [trace.jsonl, summary.md, junit.xml, out/$seed.md]\n")
+        folder = re.search(r"reports: (\S+)", done.out).group(1)
+        self.assertEqual(set(os.listdir(folder)), {"trace.jsonl", "summary.md", "junit.xml"})
+        with open(os.path.join(folder, "trace.jsonl"), encoding="utf-8") as file:
+            lines = [json.loads(line) for line in file]
+        self.assertEqual([line["outcome"] for line in lines], ["upgraded"])
+        suite = ElementTree.parse(os.path.join(folder, "junit.xml")).getroot().find("testsuite")
+        self.assertEqual((suite.get("tests"), suite.get("failures")), ("1", "0"))
+        for path in (os.path.join(folder, "summary.md"), os.path.join(self.dir, "out", "1.md")):
+            with open(path, encoding="utf-8") as file:
+                self.assertTrue(file.read().startswith("# case: passed\n"))
+
+    def test_a_report_of_a_failure_says_what_did_not_hold(self):
+        self.fails(ECHO + "steps: [{client: {do: [{upgrade: {path: /, status: 200}}]}}]\nreport: [a.md, a.xml]\n")
+        (case,) = os.listdir(self.out)
+        for name, words in (("a.md", "expected status 200"), ("a.xml", "<failure")):
+            with open(os.path.join(self.out, case, name), encoding="utf-8") as file:
+                self.assertIn(words, file.read())
 
 
 class Interrupted(scenarios.ScenarioCase):

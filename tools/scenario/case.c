@@ -376,35 +376,15 @@ static void check_alive(struct run_case *c)
 			  server_ending(c->server.status, how, sizeof(how)));
 }
 
-static void write_reports(struct run_case *c)
-{
-	for (const struct yaml *w = keys_words(c->s->root, "report"); w;
-	     w = keys_word_next(c->s->root, "report", w)) {
-		const char *dot = strrchr(w->text, '.');
-		char path[PATH_MAX];
-		pid_t pid;
-
-		snprintf(path, sizeof(path), "%.3000s/%.200s", c->dir, w->text);
-		pid = fork();
-		if (pid == 0) {
-			int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW, 0600);
-
-			dup2(fd, 1);
-			execl(c->setup->tool, c->setup->tool, "report", "--format",
-			      strcmp(dot, ".json") ? "text" : "json", c->server.trace,
-			      (char *)NULL);
-			_exit(127);
-		}
-		if (pid > 0)
-			waitpid(pid, NULL, 0);
-	}
-}
+/* Whose reports stay when the rest of the folder goes; NULL: none. */
+static _Thread_local const struct scenario *kept;
 
 static int remove_one(const char *path, const struct stat *st, int type, struct FTW *ftw)
 {
 	(void)st;
 	(void)type;
-	(void)ftw;
+	if (ftw->level <= 1 && kept && (!ftw->level || reports_own(kept, path + ftw->base)))
+		return 0;
 	return remove(path);
 }
 
@@ -448,9 +428,9 @@ static bool run_round(struct run_case *c)
 	stop(c);
 	if (through && c->ret->verdict != CASE_INTERRUPTED)
 		expect_trace(c);
-	write_reports(c);
 	if (c->failed)
 		say_tail(c);
+	c->reported = reports_write(c);
 	return !c->failed && c->ret->verdict != CASE_INTERRUPTED;
 }
 
@@ -458,6 +438,9 @@ static void round_done(struct run_case *c, bool passed)
 {
 	server_done(&c->server);
 	proc_kill_tree(getpid());
+	kept = c->reported ? c->s : NULL;
+	if (c->reported)
+		snprintf(c->ret->reports, sizeof(c->ret->reports), "%s", c->setup->dir);
 	if (passed && !c->setup->keep)
 		nftw(c->dir, remove_one, 16, FTW_DEPTH | FTW_PHYS);
 	else if (!passed && c->started)
@@ -478,6 +461,7 @@ static bool case_round(const struct case_setup *setup, const char *dir, uint64_t
 	c.server.pidfd = -1;
 	c.server.interrupt = setup->interrupt;
 	c.arena = arena_new();
+	c.began = scenario_now_ns();
 	c.v = (struct variables){.path = setup->s->given->path,
 				 .host = "127.0.0.1",
 				 .dir = dir,

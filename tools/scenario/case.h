@@ -43,8 +43,9 @@ struct case_setup {
 struct case_result {
 	enum case_verdict verdict;
 	uint64_t took_ns, rounds;
-	char trace[PATH_MAX]; /* of the round that failed, "" none */
-	char text[CASE_TEXT]; /* lines; FILE:LINE:COLUMN: sentence */
+	char trace[PATH_MAX];	/* of the round that failed, "" none */
+	char reports[PATH_MAX]; /* folder of the reports that lie in no other, "" none */
+	char text[CASE_TEXT];	/* lines; FILE:LINE:COLUMN: sentence */
 };
 
 void case_run(const struct case_setup *setup, struct case_result *ret);
@@ -88,7 +89,8 @@ struct run_case {
 	uint64_t descriptors; /* before the first step */
 	uint64_t settled_ns, settled_cpu_ns;
 	uint64_t stat_hits[FAULT_RULES];
-	bool failed;
+	uint64_t began;
+	bool failed, reported; /* reported: files of the folder are to stay */
 };
 
 /* Note a failure. Returns false. */
@@ -122,6 +124,12 @@ bool job_expected(const struct run_case *c, const struct job *j);
 
 /* ---- steps.c ---- */
 bool steps_run(struct run_case *c);
+
+/* ---- report.c ---- */
+/* Write the files that the scenario asks for.  True: some of them lie in the folder of the round. */
+bool reports_write(struct run_case *c);
+/* Is that a file that reports_write makes in the folder of the round? */
+bool reports_own(const struct scenario *s, const char *name);
 
 /* ---- expect.c ---- */
 /* Those that need the server, before it is stopped. */

@@ -417,16 +417,34 @@ static bool check_expectation(struct check *c, const struct yaml *item)
 	return check_server(c, y);
 }
 
+/* Another folder is the same for all rounds: the name must tell them apart. */
+static bool check_report(struct check *c, const struct yaml *w)
+{
+	static const char *const ending[] = {".json", ".jsonl", ".txt", ".md", ".xml"};
+	const char *dot = strrchr(w->text, '.');
+	bool known = false;
+
+	for (size_t i = 0; dot && i < CORE_ARRAY_LEN(ending); i++)
+		known |= !strcmp(dot, ending[i]);
+	if (!known)
+		return refuse(c, w->at,
+			      "the name of a report ends in .jsonl, .json, .txt, .md or .xml");
+	if (!strchr(w->text, '/'))
+		return true;
+	if (c->s->seeds > 1 && !strstr(w->text, "$seed") && !strstr(w->text, "${seed}"))
+		return refuse(c, w->at,
+			      "each seed would overwrite this file: its name needs $seed");
+	if (c->s->sweep && !strstr(w->text, "$n") && !strstr(w->text, "${n}"))
+		return refuse(c, w->at, "each round would overwrite this file: its name needs $n");
+	return true;
+}
+
 static bool check_reports(struct check *c)
 {
 	for (const struct yaml *w = keys_words(c->s->root, "report"); w;
 	     w = keys_word_next(c->s->root, "report", w)) {
-		const char *dot = strrchr(w->text, '.');
-
-		if (!dot || strchr(w->text, '/') || (strcmp(dot, ".json") && strcmp(dot, ".txt")))
-			return refuse(c, w->at,
-				      "a report is called NAME.json or NAME.txt, without a "
-				      "folder");
+		if (!check_report(c, w))
+			return false;
 	}
 	return true;
 }

@@ -55,6 +55,8 @@ static void text_each(const struct runner *r, size_t i)
 	if (c->s->sweep)
 		printf(", %" PRIu64 " rounds", c->result->rounds);
 	printf(")\n");
+	if (c->result->reports[0])
+		printf("    reports: %s\n", c->result->reports);
 	if (good)
 		return;
 	put_lines("    ", c->result->text);
@@ -112,27 +114,27 @@ const struct output output_tap = {"tap", tap_begin, tap_each, tap_end};
 /* ---- JUnit ---- */
 
 /* Text of an element or attribute; what XML 1.0 cannot hold is left out. */
-static void put_xml(const char *text)
+static void put_xml(FILE *f, const char *text)
 {
 	char *clean = format_utf8((struct span){(const uint8_t *)text, strlen(text)}, NULL);
 
 	for (const char *p = clean; p && *p; p++) {
 		switch (*p) {
 		case '&':
-			printf("&amp;");
+			fprintf(f, "&amp;");
 			break;
 		case '<':
-			printf("&lt;");
+			fprintf(f, "&lt;");
 			break;
 		case '>':
-			printf("&gt;");
+			fprintf(f, "&gt;");
 			break;
 		case '"':
-			printf("&quot;");
+			fprintf(f, "&quot;");
 			break;
 		default:
 			if ((unsigned char)*p >= 0x20 || *p == '\n' || *p == '\t')
-				putchar(*p);
+				putc(*p, f);
 		}
 	}
 	free(clean);
@@ -149,55 +151,61 @@ static void junit_each(const struct runner *r, size_t i)
 	(void)i;
 }
 
-static void junit_failure(const struct runner_case *c)
+static void junit_failure(FILE *f, const struct runner_case *c)
 {
 	const char *tag = c->result->verdict == CASE_FAILED ? "failure" : "error";
 	size_t n = strcspn(c->result->text, "\n");
 	char first[512];
 
 	snprintf(first, sizeof(first), "%.*s", (int)n, c->result->text);
-	printf("\n      <%s message=\"", tag);
-	put_xml(first[0] ? first : runner_verdict_name(c->result->verdict));
-	printf("\">");
-	put_xml(c->result->text);
+	fprintf(f, "\n      <%s message=\"", tag);
+	put_xml(f, first[0] ? first : runner_verdict_name(c->result->verdict));
+	fprintf(f, "\">");
+	put_xml(f, c->result->text);
 	if (c->result->trace[0]) {
 		char *command = runner_show_command(c);
 
-		put_xml(command ? command : "");
+		put_xml(f, command ? command : "");
 		free(command);
 	}
-	printf("</%s>\n    ", tag);
+	fprintf(f, "</%s>\n    ", tag);
 }
 
-static void junit_case(const struct runner_case *c)
+static void junit_case(FILE *f, const struct runner_case *c)
 {
-	printf("    <testcase classname=\"");
-	put_xml(c->s->name);
-	printf("\" name=\"");
-	put_xml(c->name);
-	printf("\" file=\"");
-	put_xml(c->s->file);
-	printf("\" time=\"%.3f\">", seconds(c->result));
+	fprintf(f, "    <testcase classname=\"");
+	put_xml(f, c->s->name);
+	fprintf(f, "\" name=\"");
+	put_xml(f, c->name);
+	fprintf(f, "\" file=\"");
+	put_xml(f, c->s->file);
+	fprintf(f, "\" time=\"%.3f\">", seconds(c->result));
 	if (!c->result->verdict || c->result->verdict == CASE_INTERRUPTED)
-		printf("<skipped/>");
+		fprintf(f, "<skipped/>");
 	else if (c->result->verdict != CASE_PASSED)
-		junit_failure(c);
-	printf("</testcase>\n");
+		junit_failure(f, c);
+	fprintf(f, "</testcase>\n");
 }
 
-static void junit_end(const struct runner *r)
+void output_junit_write(FILE *f, const struct runner *r)
 {
 	double all = 0;
 
 	for (size_t i = 0; i < r->cases; i++)
 		all += seconds(r->item[i].result);
-	printf("<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<testsuites>\n  <testsuite "
-	       "name=\"shakedown\" "
-	       "tests=\"%zu\" failures=\"%u\" errors=\"%u\" skipped=\"%zu\" time=\"%.3f\">\n",
-	       r->cases, r->failed, r->cannot, r->cases - r->passed - r->failed - r->cannot, all);
+	fprintf(f,
+		"<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<testsuites>\n  <testsuite "
+		"name=\"shakedown\" "
+		"tests=\"%zu\" failures=\"%u\" errors=\"%u\" skipped=\"%zu\" time=\"%.3f\">\n",
+		r->cases, r->failed, r->cannot, r->cases - r->passed - r->failed - r->cannot, all);
 	for (size_t i = 0; i < r->cases; i++)
-		junit_case(&r->item[i]);
-	printf("  </testsuite>\n</testsuites>\n");
+		junit_case(f, &r->item[i]);
+	fprintf(f, "  </testsuite>\n</testsuites>\n");
+}
+
+static void junit_end(const struct runner *r)
+{
+	output_junit_write(stdout, r);
 }
 
 const struct output output_junit = {"junit", junit_begin, junit_each, junit_end};

@@ -29,6 +29,14 @@ const char *runner_verdict_name(enum case_verdict v)
 	return name[v];
 }
 
+void runner_name(const struct scenario *s, uint64_t seed, char *ret, size_t size)
+{
+	if (s->seeds > 1)
+		snprintf(ret, size, "%s/%" PRIu64, s->name, seed);
+	else
+		snprintf(ret, size, "%s", s->name);
+}
+
 void runner_add(struct runner *r, const struct scenario *s)
 {
 	for (size_t i = 0; i < s->seeds; i++) {
@@ -37,10 +45,7 @@ void runner_add(struct runner *r, const struct scenario *s)
 		r->item = array_grow(r->item, r->cases, &r->room, sizeof(*r->item));
 		c = &r->item[r->cases++];
 		*c = (struct runner_case){.s = s, .seed = s->seed[i]};
-		if (s->seeds > 1)
-			snprintf(c->name, sizeof(c->name), "%s/%" PRIu64, s->name, c->seed);
-		else
-			snprintf(c->name, sizeof(c->name), "%s", s->name);
+		runner_name(s, c->seed, c->name, sizeof(c->name));
 	}
 }
 

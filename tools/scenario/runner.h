@@ -42,8 +42,12 @@ struct output {
 	void (*each)(const struct runner *r, size_t i); /* in order */
 	void (*end)(const struct runner *r);
 };
+/* The JUnit document of all cases, printed so far or not. */
+void output_junit_write(FILE *f, const struct runner *r);
 extern const struct output output_text, output_tap, output_junit, output_json;
 
+/* NAME, or NAME/SEED for one of several. */
+void runner_name(const struct scenario *s, uint64_t seed, char *ret, size_t size);
 /* One case per seed of the scenario. */
 void runner_add(struct runner *r, const struct scenario *s);
 /* Run them all.  Returns an exit status. */
