@@ -13,6 +13,8 @@
 #include "shim/engine/state.h"
 #include "shim/engine/sys.h"
 
+#include "core/fault/match.h"
+
 #include <linux/futex.h>
 #include <sys/stat.h>
 
@@ -31,6 +33,7 @@ static struct {
 	uint64_t state;
 	uint64_t on;
 	const struct control_rules *rules;
+	uint32_t follows;  /* one of the list asks what only those know who read every head */
 	uint32_t checking; /* try-lock of who changes it */
 } seen;
 
@@ -47,6 +50,19 @@ static uint64_t check_rules(const struct control_rules *rules, uint64_t on)
 	return good;
 }
 
+/* A rule that is off may be switched on in the middle of a connection whose head it asks for. */
+static bool asks_heads(const struct control_rules *rules)
+{
+	for (uint32_t i = 0; rules && i < rules->count && i < FAULT_RULES; i++) {
+		const struct fault_rule *r = &rules->rule[i];
+
+		if (fault_rule_check(r) && (fault_asks_head(r) || r->conn_key == FAULT_BY_PATH ||
+					    r->conn_key == FAULT_BY_FIELD))
+			return true;
+	}
+	return false;
+}
+
 /* Until there are rules only the header is open: where the application locks its memory, the kernel would
  * fill all of it. */
 static bool open_all(struct control_header *h)
@@ -60,6 +76,7 @@ static bool open_all(struct control_header *h)
 static __attribute__((noinline)) bool look_anew(struct control_header *h, uint64_t state)
 {
 	const struct control_state *s;
+	bool follows;
 	uint64_t on;
 
 	if (__atomic_exchange_n(&seen.checking, 1, __ATOMIC_ACQUIRE))
@@ -71,10 +88,12 @@ static __attribute__((noinline)) bool look_anew(struct control_header *h, uint64
 		s = NULL; /* already the next one, which the next call will see */
 	__atomic_store_n(&seen.rules, control_rules(h, s), __ATOMIC_RELAXED);
 	on = check_rules(seen.rules, s ? s->on : 0);
+	follows = asks_heads(seen.rules);
 	__atomic_store_n(&seen.on, on, __ATOMIC_RELAXED);
+	__atomic_store_n(&seen.follows, follows, __ATOMIC_RELAXED);
 	__atomic_store_n(&seen.state, state, __ATOMIC_RELEASE);
-	__atomic_store_n(&engine_faults, on ? 1 : 0, __ATOMIC_RELAXED);
-	__atomic_store_n(&control_idle, on ? NEVER : state, __ATOMIC_RELAXED);
+	__atomic_store_n(&engine_faults, on || follows, __ATOMIC_RELAXED);
+	__atomic_store_n(&control_idle, on || follows ? NEVER : state, __ATOMIC_RELAXED);
 	__atomic_store_n(&seen.checking, 0, __ATOMIC_RELEASE);
 	gate_state_changed(on);
 	return true;
@@ -83,6 +102,7 @@ static __attribute__((noinline)) bool look_anew(struct control_header *h, uint64
 bool control_now(struct control_view *v)
 {
 	struct control_header *h = control_page;
+	bool follows;
 	uint64_t state;
 
 	if (!h)
@@ -93,8 +113,10 @@ bool control_now(struct control_view *v)
 	v->page = h;
 	v->rules = __atomic_load_n(&seen.rules, __ATOMIC_RELAXED);
 	v->on = __atomic_load_n(&seen.on, __ATOMIC_RELAXED);
+	follows = __atomic_load_n(&seen.follows, __ATOMIC_RELAXED);
 	__atomic_thread_fence(__ATOMIC_ACQUIRE);
-	if (__atomic_load_n(&seen.state, __ATOMIC_RELAXED) != state || !v->on || !v->rules)
+	if (__atomic_load_n(&seen.state, __ATOMIC_RELAXED) != state || !(v->on || follows) ||
+	    !v->rules)
 		return false;
 	v->generation = v->rules->generation;
 	return true;
@@ -105,6 +127,11 @@ bool control_look(void)
 	struct control_view v;
 
 	return control_now(&v);
+}
+
+bool control_is_on(void)
+{
+	return __atomic_load_n(&seen.on, __ATOMIC_RELAXED) != 0;
 }
 
 void control_wake(void)

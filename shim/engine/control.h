@@ -33,13 +33,17 @@ struct control_view {
 	uint32_t spare;
 };
 
-/* False: no rule is on. */
+/* False: no rule is on, and none of the list asks for what is in heads: those are followed even while it
+ * is off (on may be 0). */
 bool control_now(struct control_view *v);
 
 /* The same, for whoever wants no view; sets engine_faults when the state is a new one. */
 bool control_look(void);
 
-/* Could a rule act on a call?  Two loads while there are none. */
+/* Is a rule on? */
+bool control_is_on(void);
+
+/* Could a rule act on a call, or one that is off want to know of it?  Two loads while there are none. */
 static inline bool control_acts(void)
 {
 	return __atomic_load_n(control_word, __ATOMIC_RELAXED) != control_idle && control_look();

@@ -486,24 +486,29 @@ static bool go_through(struct way *y)
 
 /* ---- entry ---- */
 
+/* With all rules off nothing goes on, but what the calls move is followed. */
+static bool goes_on(struct call *c, struct conn *conn, enum dir dir)
+{
+	return !control_is_on() || fault_act_goes_on(c, conn, dir);
+}
+
 bool fault_read(struct call *c, struct conn *conn)
 {
-	return fault_act_goes_on(c, conn, DIR_RX) && fault_call_named(c, conn) &&
+	return goes_on(c, conn, DIR_RX) && fault_call_named(c, conn) &&
 	       go_through(way_begin(c, conn, DIR_RX, false));
 }
 
 bool fault_write(struct call *c, struct conn *conn)
 {
-	return fault_act_goes_on(c, conn, DIR_TX) && fault_call_named(c, conn) &&
+	return goes_on(c, conn, DIR_TX) && fault_call_named(c, conn) &&
 	       go_through(way_begin(c, conn, DIR_TX, call_table[c->id].op == OP_SENDFILE));
 }
 
 bool fault_splice(struct call *c, struct conn *to, struct conn *from)
 {
-	if (to && !(fault_act_goes_on(c, to, DIR_TX) && go_through(way_begin(c, to, DIR_TX, true))))
+	if (to && !(goes_on(c, to, DIR_TX) && go_through(way_begin(c, to, DIR_TX, true))))
 		return false;
-	return !from || (fault_act_goes_on(c, from, DIR_RX) &&
-			 go_through(way_begin(c, from, DIR_RX, false)));
+	return !from || (goes_on(c, from, DIR_RX) && go_through(way_begin(c, from, DIR_RX, false)));
 }
 
 bool fault_close(struct call *c)
@@ -548,7 +553,8 @@ static NOINLINE bool settle_with(struct sight_work *w, struct way *b)
 	uint64_t off;
 
 	w->s = s;
-	if (!s || s->generation != w->view.generation || !(s->concerns & w->view.on))
+	if (!s || s->generation != w->view.generation ||
+	    !(s->concerns & (w->view.on | s->asks | s->keyed)))
 		return false;
 	off = conn->machine.off[w->dir];
 	b->rearm = s->cap[w->dir] && moved >= s->cap[w->dir];

@@ -158,7 +158,7 @@ void sight_facts(struct fault_conn_facts *f, const struct control_view *v, int f
 
 	*f = (struct fault_conn_facts){.ordinal = ordinal, .role = (uint8_t)role};
 	for (uint32_t i = 0; i < v->rules->count && i < FAULT_RULES; i++)
-		asked |= (v->on >> i & 1) && asks_address(&v->rules->rule[i]);
+		asked |= asks_address(&v->rules->rule[i]); /* one that is off may be on soon */
 	if (!asked)
 		return;
 	local = ask_name(SYS_getsockname, fd, NULL, &f->unix_socket);

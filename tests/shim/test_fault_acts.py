@@ -322,6 +322,34 @@ class Frames(Faulty):
             self.assertEqual(self.exactly(c, 6), b"\x81\x04next")
 
 
+class Switched(Faulty):
+    def rules(self, *words):
+        done = harness.shakedown("rules", str(self.server.pid), *words)
+        self.assertEqual(done.returncode, 0, done.stderr)
+
+    def test_a_rule_for_a_path_acts_on_a_connection_that_was_upgraded_while_it_was_off(self):
+        for _ in self.each_loop("cut=rx@frames:close:path=/ws", EVENTS):
+            self.rules("off", "all")
+            there, elsewhere = self.upgrade(), self.ask(HANDSHAKE.replace(b"/ws", b"/no"))
+            self.exactly(elsewhere, len(HEAD_OF_101))
+            there.sendall(frame(b"first"))
+            self.assertEqual(self.exactly(there, 7), b"\x81\x05first")
+            self.rules("on", "cut")
+            there.sendall(frame(b"second"))
+            self.assertEqual(self.everything(there), (b"", "end"))
+            elsewhere.sendall(frame(b"second"))
+            self.assertEqual(self.exactly(elsewhere, 8), b"\x81\x06second")
+
+    def test_what_a_rule_began_is_over_when_it_is_off(self):
+        for _ in self.each_loop("lost=tx@frames:drop:path=/ws", ("et", "block")):
+            c = self.upgrade()
+            c.sendall(frame(b"lost"))
+            self.said("frame 81 lost")
+            self.rules("off", "all")
+            c.sendall(frame(b"found"))
+            self.assertEqual(self.exactly(c, 7), b"\x81\x05found")
+
+
 class Process(Faulty):
     def test_a_pause_ends(self):
         for _ in self.each_loop("tx@response-head:pause=30ms:conn=1"):
