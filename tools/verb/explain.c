@@ -95,7 +95,8 @@ static void say_excuses(const struct finding_info *f)
 		n += (size_t)snprintf(line + n, sizeof(line) - n, "%s %s", before, effects[i].says);
 		before = ", or";
 	}
-	paragraph(n ? strcat(line, ".") : "Nothing.");
+	(void)snprintf(line + n, sizeof(line) - n, n ? "." : "Nothing.");
+	paragraph(line);
 }
 
 static void say(const struct finding_info *f)
