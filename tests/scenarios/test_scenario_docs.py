@@ -42,9 +42,10 @@ class Docs(scenarios.ScenarioCase):
                         "see docs/gen/scenario_keys.c")
         self.assertEqual(text_of("docs", "scenario.schema.json"), self.keys("schema"))
 
-    def test_every_example_of_the_page_loads(self):
-        examples = re.findall(r"```yaml\n(.*?)```", text_of("docs", "scenarios.md"), re.S)
-        self.assertGreaterEqual(len(examples), 2)
+    def test_every_example_of_the_pages_loads(self):
+        text = text_of("docs", "scenarios.md") + text_of("docs", "recipes", "ci.md")
+        examples = re.findall(r"```yaml\n(version.*?)```", text, re.S)
+        self.assertGreaterEqual(len(examples), 3)
         for n, example in enumerate(examples):
             with self.subTest(n):
                 done = self.run_test("--list", self.write(example))

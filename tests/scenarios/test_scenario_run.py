@@ -77,6 +77,26 @@ class Run(scenarios.ScenarioCase):
         self.assertEqual(len(set(hits[:3])), 1, hits)
         self.assertGreater(len(set(hits)), 1, hits)
 
+    def test_a_failure_can_be_repeated_with_the_decisions_of_its_trace(self):
+        text = (ECHO + "rules: {maybe: \"tx@response-head:delay=1ms:p=50%\"}\nsteps:\n  - on: maybe\n"
+                + "  - client: {do: [{upgrade: /}, {close: {}}]}\n" * 12
+                + "expect: [{hits: {maybe: ==99}}]\n")
+        done = self.scenario(text, "--seed", "5")
+        trace = re.search(r"with its decisions: .* --seed 5 --replay (\S+) ", done.out).group(1)
+        acted = done.out.split("acted ")[1].split()[0]
+        other = self.scenario(text, "--seed", "6", "--replay", trace)
+        self.assertEqual(other.out.split("acted ")[1].split()[0], acted, other)
+        self.assertEqual(self.scenario(text, "--replay", self.dir + "/nowhere").status, 2)
+        self.assertEqual(self.scenario(ECHO + ASK, "--replay", trace).status, 2)
+
+    def test_clients_that_race_are_told_of_conn_key(self):
+        text = (ECHO + "rules: {maybe: \"tx@response-head:delay=1ms%s\"}\nsteps:\n  - on: maybe\n"
+                + "".join("  - client: {name: %s, background: yes, do: [{upgrade: /}, {close: {}}]}\n" % c for c in "ab")
+                + "expect: [{hits: {maybe: any}}]\n")
+        self.assertIn("case.yaml:3:16: note: clients in the background race", self.passes(text % ":p=50%").err)
+        for same in (":p=50%:conn-key=path", ""):
+            self.assertEqual(self.passes(text % same).err, "")
+
     def test_a_sweep_ends_when_its_rule_is_not_reached_any_more(self):
         done = self.passes(ECHO + "steps: [{client: {do: [{upgrade: /}, {close: {}}]}}]\n"
                            "sweep: {rule: \"recv:eintr:when=$n\", n: 1.., until: not-reached}\n",

@@ -298,6 +298,7 @@ static bool start(struct run_case *c)
 	struct server_setup setup = {.tool = c->setup->tool,
 				     .dir = c->dir,
 				     .seed = c->setup->seed,
+				     .replay = c->s->replay,
 				     .interrupt = c->setup->interrupt};
 	enum server_result result;
 	char why[1024];

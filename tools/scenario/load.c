@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -248,6 +249,34 @@ static bool load_sweep(struct loader *l)
 	return scenario_sweep_rule(l->s, l->s->sweep_first, &rule, l->error);
 }
 
+/* ---- replay ---- */
+
+static bool load_replay(struct loader *l)
+{
+	const struct yaml *y = yaml_get(l->s->root, "replay");
+	const char *given = l->s->given->replay,
+		   *text = given ? given : keys_text(l->s->root, "replay");
+	struct place at = y ? y->at : l->s->root->at;
+	char name[2 * PATH_MAX], path[PATH_MAX];
+
+	if (!text)
+		return true;
+	if (!l->s->rules || l->s->sweep || l->s->seeds != 1)
+		return refuse(
+			l, at,
+			"'replay' repeats what rules drew in one run: it needs rules, one seed "
+			"(--seed N) and no sweep");
+	snprintf(name, sizeof(name), "%.4000s%s%.4000s", given || *text == '/' ? "" : l->s->folder,
+		 given || *text == '/' ? "" : "/", text);
+	if (!realpath(name, path)) {
+		scenario_error_set(l->error, at, "the trace %.300s that is to be replayed: %s",
+				   name, strerror(errno));
+		return false;
+	}
+	l->s->replay = arena_copy(l->s->arena, path, strlen(path) + 1);
+	return true;
+}
+
 /* ---- all ---- */
 
 struct scenario *scenario_parse(const char *file, const char *text, size_t n,
@@ -275,7 +304,7 @@ struct scenario *scenario_parse(const char *file, const char *text, size_t n,
 	s->steps = yaml_get(s->root, "steps");
 	s->expect = yaml_get(s->root, "expect");
 	if (!load_seeds(&l) || !load_target(&l) || !load_rules(&l) || !load_sweep(&l) ||
-	    !scenario_check(s, e))
+	    !load_replay(&l) || !scenario_check(s, e))
 		return NULL;
 	return s;
 }

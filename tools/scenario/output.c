@@ -65,6 +65,7 @@ static void text_each(const struct runner *r, size_t i)
 	if (c->result->trace[0])
 		put_next("its trace: ", runner_show_command(c));
 	put_next("again: ", runner_again_command(c));
+	put_next("with its decisions: ", runner_replay_command(c));
 }
 
 static void text_end(const struct runner *r)

@@ -271,3 +271,49 @@ char *runner_again_command(const struct runner_case *c)
 	snprintf(seed, sizeof(seed), "%" PRIu64, c->seed);
 	return c->s->given->command ? NULL : doctor_quote(words);
 }
+
+char *runner_replay_command(const struct runner_case *c)
+{
+	char seed[24];
+	char *words[] = {
+		program_invocation_name,       "test", "--seed", seed, "--replay", c->result->trace,
+		(char *)(uintptr_t)c->s->file, NULL};
+	bool can = c->s->rules && !c->s->sweep && !c->s->given->command && c->result->trace[0];
+
+	snprintf(seed, sizeof(seed), "%" PRIu64, c->seed);
+	return can ? doctor_quote(words) : NULL;
+}
+
+/* ---- races ---- */
+
+static bool draws(const struct fault_rule *r)
+{
+	if (fault_given(r, FAULT_KEY_P) || r->where == FAULT_WHERE_RAND)
+		return true;
+	for (uint8_t i = 0; i < r->acts; i++) {
+		const struct fault_act *a = &r->act[i];
+
+		if (a->fault == FAULT_LOSS || (a->fault == FAULT_DELAY && a->param[1]))
+			return true;
+	}
+	return false;
+}
+
+const struct scenario_rule *runner_race(const struct scenario *s)
+{
+	unsigned racing = 0;
+
+	for (const struct yaml *y = s->steps->first; y; y = y->next) {
+		const struct yaml *job = yaml_get(y, "client");
+
+		job = job ? job : yaml_get(y, "run");
+		racing += job && keys_switch(job, "background", false);
+	}
+	for (size_t i = 0; racing > 1 && i < s->rules; i++) {
+		const struct fault_rule *r = &s->rule[i].rule;
+
+		if (r->conn_key == FAULT_BY_ORDINAL && draws(r))
+			return &s->rule[i];
+	}
+	return NULL;
+}

@@ -57,5 +57,11 @@ const char *runner_verdict_name(enum case_verdict v);
 /* The words that show the trace of a failed case, and run it again; malloc'ed. */
 char *runner_show_command(const struct runner_case *c);
 char *runner_again_command(const struct runner_case *c);
+/* The same with the decisions of its trace; NULL: there are none. */
+char *runner_replay_command(const struct runner_case *c);
+
+/* A rule that draws for connections by their order, where clients in the background race for it: the same
+ * seed need not give the same faults.  NULL: none. */
+const struct scenario_rule *runner_race(const struct scenario *s);
 
 #endif

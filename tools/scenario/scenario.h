@@ -28,6 +28,7 @@ struct scenario_given {
 	char *const *command; /* the target of a template; NULL: the file must have one */
 	const char *path;     /* of the requests */
 	const char *port;     /* of the target, NULL: as the file says */
+	const char *replay;   /* folder of a trace, NULL none */
 	const uint64_t *seed; /* instead of the file's, NULL: as the file says */
 };
 
@@ -36,6 +37,8 @@ struct scenario {
 	const char *folder; /* that the file is in */
 	const struct yaml *root, *target, *steps, *expect, *sweep;
 	const struct scenario_given *given;
+	const char
+		*replay; /* absolute path of the trace whose decisions are taken again, NULL none */
 	size_t seeds;
 	uint64_t *seed;
 	size_t rules;

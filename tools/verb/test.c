@@ -17,7 +17,7 @@
 #include "tools/verb/verb.h"
 
 static const char *format = "text", *filter, *output_dir, *path = "/", *templates, *seed_text,
-		  *port;
+		  *replay, *port;
 static bool catalogue, keep, init, list;
 static uint64_t jobs = 1, timeout;
 
@@ -36,6 +36,8 @@ static const struct option_row options[] = {
 	 &list},
 	{"seed", 0, OPTION_STRING, "N", "run with this seed instead of those of the file",
 	 &seed_text},
+	{"replay", 0, OPTION_STRING, "DIR",
+	 "decide as in the run whose trace is DIR, instead of drawing", &replay},
 	{"jobs", 'j', OPTION_NUMBER, "N", "run that many at a time (1)", &jobs},
 	{"timeout", 0, OPTION_TIME, "TIME", "end a case that takes longer, as a failure", &timeout},
 	{"format", 0, OPTION_CHOICE, "text|tap|junit|json", "how to write the results (text)",
@@ -273,6 +275,24 @@ static int write_list(const struct runner *r)
 	return VERB_OK;
 }
 
+/* Of scenarios whose seed may not be enough to repeat them. */
+static void note_races(const struct runner *r)
+{
+	for (size_t i = 0; i < r->cases; i++) {
+		const struct scenario *s = r->item[i].s;
+		const struct scenario_rule *rule = runner_race(s);
+
+		if (rule && (!i || r->item[i - 1].s != s))
+			fprintf(stderr,
+				"%s:%u:%u: note: clients in the background race, and the rule '%s' "
+				"draws by the order of connections, so the same seed may give "
+				"other "
+				"faults; conn-key=path (or hdr.NAME, peer-port) tells clients "
+				"apart\n",
+				rule->at.file, rule->at.line, rule->at.column, rule->name);
+	}
+}
+
 static int run_all(struct runner *r)
 {
 	static const struct output *const known[] = {&output_text, &output_tap, &output_junit,
@@ -289,6 +309,7 @@ static int run_all(struct runner *r)
 		if (!strcmp(format, known[i]->name))
 			r->output = known[i];
 	}
+	note_races(r);
 	r->tool = tool;
 	r->root = root;
 	r->jobs = (unsigned)jobs;
@@ -320,7 +341,7 @@ static bool collect(int argc, char **argv, struct files *f)
 
 static int test(int argc, char **argv)
 {
-	struct scenario_given given = {.path = path, .port = port};
+	struct scenario_given given = {.path = path, .port = port, .replay = replay};
 	static char *const nothing[] = {NULL};
 	struct files f = {.n = 0};
 	struct runner r = {.cases = 0};
