@@ -315,18 +315,26 @@ CORE_HOT void observe_moved(struct conn *c, const struct call *call, enum dir di
 
 /* ---- calls that move nothing ---- */
 
+/* Looked at without the lock, before a stack is taken: who has the lock may be changing it, and it is
+ * looked at again with the lock. */
+static __attribute__((no_sanitize("thread"))) bool may_tell_read(const struct conn *c)
+{
+	return c->machine.role == ROLE_SERVER && c->waits < WAITS;
+}
+
 bool observe_read_begins(struct conn *c, const struct call *call)
 {
 	bool told = false;
 	uint64_t t, stack;
 
-	if (c->machine.role != ROLE_SERVER || c->waits >= WAITS)
+	if (!may_tell_read(c))
 		return false;
 	t = clock_now();
 	stack = stack_take(call->place, t); /* others must not find the lock taken so long */
 	if (!conn_lock(c))
 		return false;
-	if (c->id == call->conn_key && (c->bits & CONN_ATTEMPT) && !raw_waits(c)) {
+	if (c->id == call->conn_key && (c->bits & CONN_ATTEMPT) && may_tell_read(c) &&
+	    !raw_waits(c)) {
 		c->waits = (c->waits + 1) & 15;
 		record_result(c, (int)call->arg[0], call, DIR_RX, TRACE_WAITING, 0, t, stack);
 		told = true;
