@@ -33,13 +33,36 @@ enum libc_op {
 		    BACK_W0, _)                                                             \
 	(__VA_ARGS__)
 
+/* Fortified calls that ask for more than there is room for end the program in libc: nothing of ours may
+ * come first, least of all a fault that fills the buffer in libc's place. */
+#define OVERRUNS_CHK(name, args)      overruns_##name args
+#define OVERRUNS_LFS(name, args)      false
+#define OVERRUNS_INTERNAL(name, args) false
+#define OVERRUNS_OPTIONAL(name, args) false
+
+#define overruns___read_chk(fd, buf, len, room)				  ((len) > (room))
+#define overruns___recv_chk(fd, buf, len, room, flags)			  ((len) > (room))
+#define overruns___recvfrom_chk(fd, buf, len, room, flags, addr, addrlen) ((len) > (room))
+#define overruns___poll_chk(fds, count, timeout, room)			  ((count) > (room) / POLLFD)
+#define overruns___ppoll_chk(fds, count, timeout, mask, room)		  ((count) > (room) / POLLFD)
+#define overruns___open_2(...)						  false
+#define overruns___open64_2(...)					  false
+#define overruns___openat_2(...)					  false
+#define overruns___openat64_2(...)					  false
+#define overruns___mq_open_2(...)					  false
+
+enum {
+	POLLFD = 8, /* sizeof(struct pollfd) */
+};
+
 /* No name below may be that of a parameter in calls.def. */
-#define WRAP(name, row, type, params, args, words)                                                 \
+#define WRAP(name, row, type, params, args, words, overruns)                                       \
 	type name params;                                                                          \
 	LIBC_EXPORT type name params                                                               \
 	{                                                                                          \
 		struct call this_call;                                                             \
-		if (LIBC_THREE(libc_passes, CALL_##row, (unsigned)OP_OF_##row, LIBC_WORDS words))  \
+		if ((overruns) ||                                                                  \
+		    LIBC_THREE(libc_passes, CALL_##row, (unsigned)OP_OF_##row, LIBC_WORDS words))  \
 			return LIBC_NEXT(name) args;                                               \
 		LIBC_SIX(libc_call_init, &this_call, CALL_##row, LIBC_WORDS words);                \
 		if ((unsigned)OP_OF_##row == OP_FORGET) {                                          \
@@ -65,8 +88,8 @@ enum libc_op {
 #define WRAP_NUM(...)
 
 #define CALL(id, nr, op, shape, body, type, params, args) \
-	WRAP_##body(id, id, type, params, args, args)
+	WRAP_##body(id, id, type, params, args, args, false)
 #define VARIANT(name, id, class, body, type, params, args, words) \
-	WRAP_##body(name, id, type, params, args, words)
+	WRAP_##body(name, id, type, params, args, words, OVERRUNS_##class(name, args))
 #include "shim/engine/calls.def"
 #undef CALL

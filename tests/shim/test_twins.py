@@ -51,17 +51,11 @@ class Twins(unittest.TestCase):
                                      SHAKEDOWN_TRACE="/proc/no/such/place"), self.bare)
 
     def test_the_program_prints_the_same_under_rules_that_leave_its_calls_whole(self):
-        """Every call goes through what decides.  A read that finds nothing is answered there, before libc
-        could see that it has less room than it says: nothing is overwritten, but nobody is aborted."""
-        def told(lines):
-            return [line for line in lines if "recv" not in line and "read" not in line
-                    or "_chk of too much" not in line]
-
         for rules in ("any:slice=1MiB", "accept:delay=1us;connect:delay=1us",
                       "any:reset:path=/nobody;accept:refuse:conn=1000;wait:wake:when=99999"):
             with self.subTest(rules):
-                self.assertEqual(told(self.output(self.program, preload=[LIB], SHAKEDOWN_RULES=rules)),
-                                 told(self.bare))
+                self.assertEqual(self.output(self.program, preload=[LIB], SHAKEDOWN_RULES=rules),
+                                 self.bare)
 
     def test_the_program_prints_the_same_in_a_process_without_dlsym(self):
         library = programs.library_without_dlsym()
