@@ -58,6 +58,7 @@ static bool write_lines(const struct run_case *c, FILE *f)
 	FILE *whole = tmpfile();
 	json_t *all = NULL, *process, *exchange;
 	size_t i, k;
+	bool read;
 
 	if (whole && ask_report(c, "json", whole)) {
 		rewind(whole);
@@ -74,9 +75,9 @@ static bool write_lines(const struct run_case *c, FILE *f)
 	}
 	if (whole)
 		fclose(whole);
-	i = all != NULL;
+	read = all != NULL;
 	json_decref(all);
-	return i;
+	return read;
 }
 
 /* ---- summary ---- */
