@@ -336,6 +336,7 @@ static NOINLINE enum step pass(struct way *y)
 		return STEP_DONE;
 	}
 	commit_part(y, (uint64_t)got);
+	y->c->flags |= FAULT_PART;
 	y->done += (uint64_t)got;
 	y->left -= (uint64_t)got;
 	if (y->left && y->blocks)

@@ -65,7 +65,8 @@ struct fault_conn {
 	} own[2];
 };
 
-/* The row of a connection, void ones started anew; NULL without memory, and while somebody else starts it. */
+/* The row of a connection, void ones started anew; NULL without memory, or when somebody else takes very long
+ * to start it. */
 struct fault_conn *fault_conn_of(struct conn *conn);
 
 /* Write the record (and make sure that the connection has one), count it: ACTED and BEGAN are hits, ENDED

@@ -80,7 +80,7 @@ static __attribute__((noinline)) int64_t send_changed(const struct call *c,
 		scratch[i] = corrupted(h, (uint64_t)i, scratch[i]);
 	if (n > 0)
 		n = sys_call(SYS_sendto, fault_fd(c, DIR_TX), (long)scratch, (long)n,
-			     gather_flags(c) | MSG_DONTWAIT, 0, 0);
+			     gather_flags(c) | MSG_DONTWAIT | fault_piece_flags(c, false), 0, 0);
 	fault_scratch_give(scratch);
 	*ret_changed = n > 0 ? (uint64_t)n : 0;
 	return n;

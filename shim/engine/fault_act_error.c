@@ -128,7 +128,7 @@ static __attribute__((noinline)) bool make_first(struct call *c)
 void fault_answer_error(struct call *c, int err)
 {
 	c->ret = -err;
-	if (err == EPIPE && !(gather_flags(c) & MSG_NOSIGNAL))
+	if (err == EPIPE && !((gather_flags(c) | fault_piece_flags(c, false)) & MSG_NOSIGNAL))
 		(void)sys_3(SYS_tgkill, engine.pid, sys_gettid(), SIGPIPE);
 	/* The engine would take these for the kernel's word that there is no connection. */
 	if (err == EBADF || err == ENOTSOCK)

@@ -169,6 +169,7 @@ static __attribute__((noinline)) int64_t move_message(const struct call *c, uint
 	}
 	m.msg_iov = part;
 	m.msg_iovlen = (size_t)count;
+	flags |= in ? 0 : fault_piece_flags(c, skip != 0);
 	ret = sys_3(in ? SYS_recvmsg : SYS_sendmsg, (long)c->arg[0], (long)&m,
 		    (long)(gather_flags(c) | flags));
 	if (ret >= 0 && in && has_message(c) && !skip)

@@ -16,6 +16,18 @@
 
 #include "shim/engine/fault_act.h"
 
+#include <sys/socket.h>
+
+enum {
+	FAULT_PART = 1u << 12, /* in call.flags: bytes of it moved already, by calls of our own */
+};
+
+/* What a send of ours adds: the kernel sends SIGPIPE for a call only that moved nothing. */
+static inline uint32_t fault_piece_flags(const struct call *c, bool moved)
+{
+	return moved || (c->flags & FAULT_PART) ? MSG_NOSIGNAL : 0;
+}
+
 /* Bytes that c asks to move; -EFAULT when its lists cannot be read.  Of several messages those of the
  * first: more is never moved in one piece. */
 int64_t fault_piece_total(const struct call *c);

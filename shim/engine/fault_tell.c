@@ -12,9 +12,11 @@
 #include "shim/engine/reserve.h"
 #include "shim/engine/stack.h"
 #include "shim/engine/state.h"
+#include "shim/engine/sys.h"
 
 enum {
 	STARTING = UINT32_MAX, /* as an id: somebody clears the row */
+	SPINS = 10000,
 };
 
 static struct reserve rows;
@@ -29,7 +31,19 @@ static bool make_rows(void)
 			&made,
 			reserve_start(&rows, sizeof(struct fault_conn) * TRACE_CONNECTIONS) ? 2 : 3,
 			__ATOMIC_RELEASE);
+	/* What the first calls meet must not depend on who came first: the others wait. */
+	for (unsigned i = 0; i < SPINS && __atomic_load_n(&made, __ATOMIC_ACQUIRE) == 1; i++)
+		(void)sys_1(SYS_sched_yield, 0);
 	return __atomic_load_n(&made, __ATOMIC_ACQUIRE) == 2;
+}
+
+/* Somebody else clears the row: false when that takes too long. */
+static __attribute__((noinline)) bool has_started(const struct fault_conn *fc, uint32_t id)
+{
+	for (unsigned i = 0; i < SPINS && __atomic_load_n(&fc->id, __ATOMIC_ACQUIRE) == STARTING;
+	     i++)
+		(void)sys_1(SYS_sched_yield, 0);
+	return __atomic_load_n(&fc->id, __ATOMIC_ACQUIRE) == id;
 }
 
 struct fault_conn *fault_conn_of(struct conn *conn)
@@ -46,7 +60,7 @@ struct fault_conn *fault_conn_of(struct conn *conn)
 		return fc;
 	if (had == STARTING || !__atomic_compare_exchange_n(&fc->id, &had, STARTING, false,
 							    __ATOMIC_ACQUIRE, __ATOMIC_RELAXED))
-		return NULL;
+		return has_started(fc, id) ? fc : NULL;
 	memset((uint8_t *)fc + sizeof(fc->id), 0, sizeof(*fc) - sizeof(fc->id));
 	__atomic_store_n(&fc->id, id, __ATOMIC_RELEASE);
 	return fc;

@@ -39,6 +39,17 @@ while True:
         print(e.errno, flush=True)
 """
 
+# Blocks, dies of SIGPIPE, and says how much of its answer was taken.
+WHOLE = """
+import signal, socket, sys
+signal.signal(signal.SIGPIPE, signal.SIG_DFL)
+listener = socket.create_server(("127.0.0.1", int(sys.argv[1])), backlog=8)
+while True:
+    c = listener.accept()[0]
+    if c.recv(65536):
+        print(c.send(b"HTTP/1.1 200 OK\\r\\nContent-Length: 300\\r\\n\\r\\n" + 300 * b"a"), flush=True)
+"""
+
 
 def frame(text, first=0x81):
     """As a client sends it."""
@@ -156,8 +167,8 @@ class Ends(Faulty):
 class Behind(Faulty):
     """A server that makes no further call meets the fault all the same."""
 
-    def once(self, rules):
-        server = Server(["/usr/bin/python3", "-c", ONCE, "{port}"], free_port(),
+    def once(self, rules, script=ONCE):
+        server = Server(["/usr/bin/python3", "-c", script, "{port}"], free_port(),
                         env={"SHAKEDOWN_RULES": rules, "SHAKEDOWN_SEED": "1"})
         self.addCleanup(server.stop)
         self.server = server.start()
@@ -205,6 +216,15 @@ class Behind(Faulty):
         self.acted("reset", 4)
         harness.wait_for(lambda: {"%d" % errno.EPIPE, "%d" % errno.ECONNRESET} & set(self.lines()),
                          "the error")
+
+    def test_a_write_of_which_a_part_has_left_is_short_and_no_signal_comes(self):
+        self.once("tx@response-body:slice=1,gap=10ms", WHOLE)
+        c = self.ask()
+        self.exactly(c, 40)
+        c.close()
+        harness.wait_for(lambda: any(line.isdigit() for line in self.lines()), "the end of the write")
+        self.assertLess(40, int(next(line for line in self.lines() if line.isdigit())))
+        self.assertTrue(self.server.is_running())
 
     def test_an_error_is_that_of_the_next_call(self):
         self.once("rx@request-head+4:error=ENOBUFS:conn=1")
