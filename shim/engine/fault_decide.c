@@ -122,7 +122,7 @@ static bool does_something(const struct fault_hit *h)
 bool decide_would(const struct control_view *v, const struct decide_count *count,
 		  struct fault_hit *h)
 {
-	if (v->page->replay_count)
+	if (control_replays(v->page))
 		return control_replayed(v->page, fault_unit_key(&h->unit), &h->drawn);
 	return fault_count(h->rule, *count->eligible + UINT64_C(1), *count->hits) &&
 	       fault_decide(h->rule, &h->unit, &h->drawn) && does_something(h);

@@ -358,6 +358,13 @@ class Report(Folder):
                              trace="other.trace")
         self.assertEqual(self.faults(other), [])
 
+    def test_a_run_in_which_no_rule_acted_is_repeated_without_any_acting(self):
+        rule = "slow=tx@response-head:delay=20ms"
+        self.assertEqual(self.faults(self.attempt("-r", rule + ":path=/other")), [])
+        again = self.attempt("--replay", self.path("t.trace"), "-r", rule, trace="again.trace")
+        self.assertEqual(self.faults(again), [])
+        self.assertEqual([r["hits"] for r in again["rules"]], [0])
+
     def test_a_rule_set_live_acts_on_a_connection_that_is_open_already(self):
         port = harness.free_port()
         child = subprocess.Popen([harness.SHAKEDOWN, "run", "-q", "-o", self.path("t.trace"), "--", sys.executable,
