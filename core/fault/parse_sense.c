@@ -184,6 +184,11 @@ static bool act_makes_sense(const struct fault_parse *p, const struct fault_act 
 		return refuse_makes_sense(p, act, word);
 	case FAULT_HOLD:
 		return hold_makes_sense(p, act, word);
+	case FAULT_WAKE:
+		return act->param[FAULT_WAKE_how] != FAULT_HOW_REORDER ||
+		       blame(p, word,
+			     "events are not put into another order: wake=one tells of "
+			     "them one at a time");
 	case FAULT_SLICE:
 		if (act->param[FAULT_SLICE_var] >= act->param[FAULT_SLICE_size])
 			return blame(p, word,

@@ -7,7 +7,7 @@
  * reset.  On an empty queue there is nobody to refuse, and the kernel says so.
  *
  * wake: a wait says that a signal came, and nothing else: to say that there is no event would mean that its
- * timeout has passed.  One that does not wait finds nothing.
+ * timeout has passed.  One that does not wait finds nothing.  Or an epoll set tells of one event at a time.
  *
  * Source: accept(2), connect(2) (AF_UNSPEC), epoll_wait(2).
  */
@@ -52,6 +52,23 @@ static __attribute__((noinline)) bool refuse(struct call *c, struct conn *conn,
 	return false;
 }
 
+/* Those that are ready besides it are found by the next wait.  poll and select tell of all at once. */
+static __attribute__((noinline)) void one_event(struct call *c, struct conn *conn,
+						const struct fault_hit *h)
+{
+	bool epoll =
+		c->id == CALL_epoll_wait || c->id == CALL_epoll_pwait || c->id == CALL_epoll_pwait2;
+
+	if (h->act->param[FAULT_WAKE_how] != FAULT_HOW_ONE || !epoll || c->changed)
+		return fault_tell(c, conn, h, TRACE_FAULT_FAILED, ENOSYS);
+	if ((int)c->arg[2] > 1) {
+		c->changed = 3;
+		c->ret = (int64_t)c->arg[2];
+		c->arg[2] = 1;
+	}
+	fault_tell(c, conn, h, TRACE_FAULT_ACTED, 1);
+}
+
 /* False: answered. */
 static __attribute__((noinline)) bool wake(struct call *c, struct conn *conn,
 					   const struct fault_hit *h)
@@ -59,7 +76,7 @@ static __attribute__((noinline)) bool wake(struct call *c, struct conn *conn,
 	bool epoll = c->id == CALL_epoll_wait || c->id == CALL_epoll_pwait;
 
 	if (h->act->param[FAULT_WAKE_how] != FAULT_HOW_SPURIOUS) {
-		fault_tell(c, conn, h, TRACE_FAULT_FAILED, ENOSYS);
+		one_event(c, conn, h);
 		return true;
 	}
 	c->ret = epoll && (int)c->arg[3] == 0 ? 0 : -EINTR;

@@ -370,6 +370,19 @@ class Switched(Faulty):
             self.assertEqual(self.exactly(c, 7), b"\x81\x05found")
 
 
+class Waits(Faulty):
+    def test_a_set_that_tells_of_one_event_at_a_time_loses_none(self):
+        for server in self.each_loop("wait:wake=one", ("et", "lt")):
+            clients = [self.ask() for _ in range(8)]
+            for c in clients:
+                self.assertEqual(self.exactly(c, len(ANSWER)), ANSWER)
+            server.terminate()
+            self.assertEqual({(r.fault, r.what) for path in
+                              glob.glob(os.path.join(server.trace, "*.trace"))
+                              for r in tracefile.Trace(path).records if r.kind == "fault"},
+                             {("wake", tracefile.ACTED)})
+
+
 class Process(Faulty):
     def test_a_pause_ends(self):
         for _ in self.each_loop("tx@response-head:pause=30ms:conn=1"):

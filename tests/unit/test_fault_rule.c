@@ -463,6 +463,7 @@ static const struct {
 	{"accept:eintr:<per>=conn", "per process", NULL},
 	{"accept:eintr:<role>=client", "who accepts is a server", NULL},
 	{"wait:wake:<port>=80", "many connections", NULL},
+	{"wait:<wake>=reorder", "one at a time", NULL},
 	{"tx:close:unix=yes:<port>=80", "no port", NULL},
 	{"tx:close:unix=yes:<peer>=[::]", "has no address", NULL},
 	{"tx:close:<corr>=5%", "give p", NULL},
