@@ -110,6 +110,22 @@ class Refusal(Folder):
                 self.assertEqual(done.stderr, "")
 
 
+class Idle(Folder):
+    """What a run says about its rules at its end."""
+
+    def test_a_run_names_every_rule_that_never_acted(self):
+        done = self.run_it("-r", "one=tx:short; two=tx:eagain", "-r", "off=rx:short")
+        self.assertEqual(done.returncode, 0)
+        for name in ("one", "two", "off"):
+            self.assertEqual(done.stderr.count("rule '%s' never acted" % name), 1, done.stderr)
+        self.assertNotIn("never acted", self.run_it("-q", "-r", "tx:short").stderr)
+        self.assertNotIn("never acted", self.run_it().stderr)
+
+    def test_rules_that_are_off_are_told_apart(self):
+        done = self.run_it("--off", "-r", "one=tx:short")
+        self.assertIn("rule 'one' never acted: it is off", done.stderr)
+
+
 class InForce(Folder):
     """What a process finds when it starts."""
 
@@ -216,9 +232,16 @@ class Live(Folder):
 
     def test_releases_are_counted(self):
         pid = str(self.serve("-r", "held=any@frames:hold,until=release.r1"))
-        self.assertIn("1 times", self.rules(pid, "release", "r1"))
-        self.assertIn("2 times", self.rules(pid, "release", "r1"))
-        self.rules(pid, "release", "x" * 40, status=3)
+        self.assertIn("1 time so", self.rules(pid, "release", "r1"))
+        self.assertIn("2 times so", self.rules(pid, "release", "r1"))
+
+    def test_a_release_no_rule_waits_for_is_refused_with_the_names_there_are(self):
+        pid = str(self.serve("-r", "a=any@frames:hold,until=release.one", "-r", "b=tx:hold,until=release.two"))
+        told = self.rules(pid, "release", "oen\x1b[31m", status=2)
+        self.assertIn("'one', 'two'", told)
+        self.assertNotIn("\x1b", told)
+        self.rules(pid, "set", "tx:short")
+        self.assertIn("none holds", self.rules(pid, "release", "one", status=2))
 
     def test_a_server_under_a_bare_preload_without_rules_can_be_given_some(self):
         pid = str(self.serve(preload=True))

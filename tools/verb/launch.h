@@ -108,6 +108,9 @@ bool launch_rules_read(struct launch_rules *r);
  * False: complained; without rules nothing is worth that. */
 bool launch_rules_make(struct launch_rules *r, const char *folder);
 
+/* The command ended: name the rules of its page that never acted, since they tested nothing. */
+void launch_rules_tell_idle(const struct launch_rules *r);
+
 /* Nothing was started: remove the page. */
 void launch_rules_undo(const struct launch_rules *r);
 

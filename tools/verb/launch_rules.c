@@ -149,6 +149,40 @@ bool launch_rules_make(struct launch_rules *r, const char *folder)
 	return ok || !wanted;
 }
 
+/* The page is the command's to write: what it holds is checked, and its names are made whole. */
+static void tell_idle(const struct control_file *f, const struct control_rules *rules, uint64_t on,
+		      uint32_t i)
+{
+	const struct fault_rule *r = &rules->rule[i];
+	const struct control_stat *s = control_stat(f->h, rules, i);
+
+	if (!fault_rule_check(r) || (s && s->hits))
+		return;
+	if (!(on >> i & 1))
+		complain("rule '%.*s' never acted: it is off", FAULT_NAME, r->name);
+	else if (s && s->eligible)
+		complain("rule '%.*s' never acted, though it could have %" PRIu64 " time%s",
+			 FAULT_NAME, r->name, s->eligible, s->eligible == 1 ? "" : "s");
+	else
+		complain("rule '%.*s' never acted: nothing came that it is about", FAULT_NAME,
+			 r->name);
+}
+
+void launch_rules_tell_idle(const struct launch_rules *r)
+{
+	struct control_file f = {.fd = -1};
+	const struct control_state *state;
+	const struct control_rules *rules;
+
+	if (!r->path[0] || !control_file_read(&f, r->path))
+		return;
+	state = control_state(f.h);
+	rules = control_rules(f.h, state);
+	for (uint32_t i = 0; rules && i < rules->count; i++)
+		tell_idle(&f, rules, state->on, i);
+	control_file_close(&f);
+}
+
 void launch_rules_undo(const struct launch_rules *r)
 {
 	if (r->path[0])

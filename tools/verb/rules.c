@@ -269,14 +269,57 @@ static int do_off(struct control_file *f, int argc, char **argv)
 	return flip(f, argc, argv, false);
 }
 
+/* The name whose release lets go what rule i holds; empty: it waits for none. */
+static struct span awaited(const struct view *v, uint32_t i)
+{
+	const struct fault_rule *r = &v->rules->rule[i];
+
+	for (unsigned k = 0; fault_rule_check(r) && k < r->acts; k++) {
+		uint64_t until = r->act[k].param[FAULT_HOLD_until];
+		uint32_t at = (uint32_t)until;
+
+		if (r->act[k].fault == FAULT_HOLD && until >> 32 == FAULT_UNTIL_RELEASE)
+			return (struct span){(const uint8_t *)r->text + (at >> 16),
+					     at & UINT16_MAX};
+	}
+	return (struct span){NULL, 0};
+}
+
+/* Does a rule wait for that name?  False: complained, with the names there are. */
+static bool is_awaited(const struct view *v, const char *name)
+{
+	char names[1024] = "";
+	size_t n = 0;
+
+	for (uint32_t i = 0; i < v->count; i++) {
+		struct span s = awaited(v, i);
+
+		if (s.n && s.n == strlen(name) && !memcmp(s.p, name, s.n))
+			return true;
+		if (s.n && n < sizeof(names))
+			n += (size_t)snprintf(names + n, sizeof(names) - n, "%s'%.*s'",
+					      n ? ", " : "", (int)s.n, (const char *)s.p);
+	}
+	if (n)
+		complain("no rule waits for '%s'; there is %s", name, names);
+	else
+		complain("no rule waits for '%s': none holds until a release", name);
+	return false;
+}
+
 static int do_release(struct control_file *f, int argc, char **argv)
 {
+	struct view v = look(f);
+	uint32_t times;
+
+	if (!is_awaited(&v, argv[0]))
+		return VERB_USAGE;
 	if (!control_file_release(f, argv[0]))
 		return cannot(f);
 	if (!strcmp(format, "json"))
 		return show(f, show_list);
-	printf("released, %" PRIu32 " times so far\n",
-	       control_released(f->h, argv[0], strlen(argv[0])));
+	times = control_released(f->h, argv[0], strlen(argv[0]));
+	printf("released, %" PRIu32 " time%s so far\n", times, times == 1 ? "" : "s");
 	return VERB_OK;
 }
 

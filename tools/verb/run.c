@@ -320,6 +320,8 @@ static int conclude(const struct launch_job *job, const struct verdict *v, const
 	int status = pass_status(job->status);
 
 	launch_summarize(folder, job->t_start, quiet, &sum);
+	if (!quiet)
+		launch_rules_tell_idle(&rules);
 	if (by_seccomp() && seccomp_lost(job->seccomp))
 		complain("the supervisor of --door seccomp died while the command ran; calls that "
 			 "were in its hands may have failed");
