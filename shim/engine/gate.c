@@ -415,6 +415,8 @@ void gate_closing(struct conn *conn, int fd)
 
 	if (conn->refs <= 1)
 		queue_closes(conn, fd, 0);
+	else
+		queue_moves(conn, fd);
 	if (!rows || !gate_enter(clock_thread()))
 		return;
 	row = gate_row_find(conn);

@@ -91,6 +91,11 @@ static struct queue *make(const struct conn *conn, int fd)
 		if (q->id)
 			continue;
 		*q = (struct queue){.row = row, .id = conn->id, .fd = fd, .turn = q->turn + 1};
+		q->cookie = conn_cookie(fd);
+		if (!q->cookie) {
+			q->id = 0;
+			return NULL;
+		}
 		numbers[row] = (uint16_t)(i + 1);
 		return q;
 	}
@@ -141,6 +146,33 @@ static struct chunk *add_chunk(struct queue *q, uint64_t at)
 	return &chunks[i - 1];
 }
 
+/* ---- whose it is ---- */
+
+/* A descriptor of the same socket apart from one, -1: there is none. */
+static int other_descriptor(const struct queue *q, int fd)
+{
+	uint32_t end = __atomic_load_n(&engine_fd_limit, __ATOMIC_RELAXED);
+
+	for (uint32_t i = 0; i < end; i++) {
+		if ((int)i != fd && __atomic_load_n(&engine_fds[i], __ATOMIC_RELAXED) == q->row &&
+		    conn_cookie((int)i) == q->cookie)
+			return (int)i;
+	}
+	return -1;
+}
+
+/* Numbers are given again to others, also by calls that are not seen: ask before every use.  False: the
+ * socket is out of reach. */
+static bool is_ours(struct queue *q)
+{
+	if (conn_cookie(q->fd) == q->cookie)
+		return true;
+	if (q->closed)
+		return false;
+	q->fd = other_descriptor(q, -1);
+	return q->fd >= 0;
+}
+
 /* ---- out ---- */
 
 static bool is_broken(int fd)
@@ -173,7 +205,7 @@ static bool send_due(struct queue *q, uint64_t now)
 		struct chunk *c = &chunks[q->first - 1];
 		long n;
 
-		if (is_broken(q->fd)) {
+		if (!is_ours(q) || is_broken(q->fd)) {
 			lose(q);
 			break;
 		}
@@ -197,7 +229,7 @@ static bool send_due(struct queue *q, uint64_t now)
 /* What came behind the bytes. */
 static void finish(struct queue *q)
 {
-	if (q->shuts)
+	if (q->shuts && is_ours(q))
 		(void)sys_2(SYS_shutdown, q->fd, SHUT_WR);
 	/* The application may have closed whatever it found. */
 	if (q->closed && conn_cookie(q->fd) == q->cookie)
@@ -235,10 +267,13 @@ static void go_on(struct queue *q, uint64_t now)
 /* Now or never; what a socket does not take is lost. */
 static void send_last(struct queue *q)
 {
-	struct pollfd p = {.fd = q->fd, .events = POLLOUT};
+	struct pollfd p = {.events = POLLOUT};
 
-	while (!send_due(q, UINT64_MAX) && sys_3(SYS_poll, (long)&p, 1, LAST_WAIT) > 0)
-		;
+	while (!send_due(q, UINT64_MAX)) {
+		p.fd = q->fd;
+		if (sys_3(SYS_poll, (long)&p, 1, LAST_WAIT) <= 0)
+			break;
+	}
 	lose(q);
 	finish(q);
 }
@@ -384,6 +419,21 @@ static int keep_descriptor(int fd)
 	int kept = (int)sys_3(SYS_fcntl, fd, F_DUPFD_CLOEXEC, APART);
 
 	return kept >= 0 ? kept : (int)sys_3(SYS_fcntl, fd, F_DUPFD_CLOEXEC, 3);
+}
+
+void queue_moves(struct conn *conn, int fd)
+{
+	struct queue *q;
+	int other;
+
+	if (!chunks || !gate_enter(clock_thread()))
+		return;
+	q = find(conn);
+	if (q && !q->closed && q->fd == fd) {
+		other = other_descriptor(q, fd);
+		q->fd = other >= 0 ? other : fd;
+	}
+	gate_leave();
 }
 
 void queue_closes(struct conn *conn, int fd, uint64_t until)

@@ -13,6 +13,8 @@
  * (5) A closed socket is kept by a descriptor of its own, out of the way of those the application is given.
  *     This is the one exception to the rule that none is kept open; there are at most QUEUES of them, and
  *     exec closes them.
+ * (6) Nothing is sent to a descriptor whose socket is another one (SO_COOKIE).  Bytes whose socket is out of
+ *     reach are lost.
  */
 #ifndef SHIM_ENGINE_QUEUE_H
 #define SHIM_ENGINE_QUEUE_H
@@ -28,6 +30,9 @@ bool queue_write(struct call *c, struct conn *conn, uint64_t until, struct contr
 
 /* A write or shutdown on conn, while there may be something queued.  False: answered. */
 bool queue_enters(struct call *c, struct conn *conn);
+
+/* A descriptor of conn that is not its last is about to be closed: go on with another one. */
+void queue_moves(struct conn *conn, int fd);
 
 /* conn's last descriptor, fd, is about to be closed: keep the socket until a time (0: as long as something is
  * queued). */

@@ -106,6 +106,22 @@ c.send(b"one"); c.shutdown(socket.SHUT_WR); print(c.recv(10))
 """)
         self.assertEqual((s.data, s.out), (b"one", ["b''"]))
 
+    def test_bytes_follow_their_connection_when_its_descriptor_goes_to_the_next_client(self):
+        # The next client is the server's own: nobody else knows when the number is free.
+        s = self.serve(self.RULE, """
+mine = socket.create_connection(listener.getsockname())
+c.send(b"secret"); number = c.fileno()
+d = c.dup(); c.close()
+other, _ = listener.accept()
+print(other.fileno() == number)
+mine.settimeout(1)
+try:
+    print(mine.recv(10))
+except TimeoutError:
+    print("nothing")
+""")
+        self.assertEqual((s.out, s.data), (["True", "nothing"], b"secret"))
+
     def test_an_end_of_the_process_delivers_first(self):
         for end in ("os._exit(0)", "sys.exit(0)", "os.execv('/bin/true', ['true'])"):
             with self.subTest(end):
