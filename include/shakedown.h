@@ -4,8 +4,8 @@
  *
  *     cc test.c $(pkg-config --cflags --libs shakedown)
  *
- * The server runs under `shakedown run`, in a process group of its own; when the test dies, it is told to
- * end.  Rules are those of docs/faults.md; every one is off until shakedown_on.  Nothing here is safe to be
+ * The server runs under `shakedown run`, in a process group of its own; when the thread that started it
+ * ends, or the whole test does, it is told to end: start it from a thread that lives until shakedown_stop.  Rules are those of docs/faults.md; every one is off until shakedown_on.  Nothing here is safe to be
  * called for the same server from two threads at a time.
  *
  * Functions that return int give 0, or -1 with a sentence in shakedown_error.

@@ -37,6 +37,19 @@ void fault_scratch_give(uint8_t *p)
 	}
 }
 
+void fault_room_take(struct fault_room *r)
+{
+	r->p = fault_scratch_take();
+	r->n = r->p ? FAULT_SCRATCH : sizeof(r->little);
+	r->p = r->p ? r->p : r->little;
+}
+
+void fault_room_give(const struct fault_room *r)
+{
+	if (r->p != r->little)
+		fault_scratch_give(r->p);
+}
+
 int64_t fault_wait_out(int fd)
 {
 	struct pollfd p = {.fd = fd, .events = POLLOUT};

@@ -56,6 +56,8 @@ void fault_act_read(struct call *c, struct conn *conn, const struct fault_hit *h
 {
 	uint64_t changed;
 
+	if (c->ret > 0 && call_table[c->id].shape == SHAPE_NONE) /* nobody sees these bytes */
+		fault_tell(c, conn, h, TRACE_FAULT_FAILED, EOPNOTSUPP);
 	if (c->ret <= 0 || !gather_moved(c))
 		return;
 	changed = change(c, h);
@@ -69,19 +71,18 @@ static __attribute__((noinline)) int64_t send_changed(const struct call *c,
 						      uint64_t *ret_changed)
 {
 	uint64_t want = h->act->param[FAULT_CORRUPT_bytes];
-	uint8_t *scratch = fault_scratch_take();
-	int64_t n = -EAGAIN;
+	struct fault_room room;
+	int64_t n;
 
 	*ret_changed = 0;
-	if (!scratch)
-		return n;
-	n = fault_piece_get(c, 0, scratch, want < FAULT_SCRATCH ? want : FAULT_SCRATCH);
+	fault_room_take(&room);
+	n = fault_piece_get(c, 0, room.p, want < room.n ? want : room.n);
 	for (int64_t i = 0; i < n; i++)
-		scratch[i] = corrupted(h, (uint64_t)i, scratch[i]);
+		room.p[i] = corrupted(h, (uint64_t)i, room.p[i]);
 	if (n > 0)
-		n = sys_call(SYS_sendto, fault_fd(c, DIR_TX), (long)scratch, (long)n,
+		n = sys_call(SYS_sendto, fault_fd(c, DIR_TX), (long)room.p, (long)n,
 			     gather_flags(c) | MSG_DONTWAIT | fault_piece_flags(c, false), 0, 0);
-	fault_scratch_give(scratch);
+	fault_room_give(&room);
 	*ret_changed = n > 0 ? (uint64_t)n : 0;
 	return n;
 }

@@ -69,15 +69,12 @@ static bool follows(struct fault_conn *fc, enum dir dir, int fd)
 
 /* ---- out ---- */
 
-/* Move what was to be sent to where nothing is kept. */
-static int64_t move_away(const struct call *c, uint64_t n)
+/* Move what was to be sent to fd, where nothing is kept. */
+static int64_t move_away(const struct call *c, int fd, uint64_t n)
 {
 	const uint64_t *a = c->arg;
-	int fd = sys_open("/dev/null", O_WRONLY | O_CLOEXEC, 0);
 	int64_t moved;
 
-	if (fd < 0)
-		return fd;
 	if (call_table[c->id].op == OP_SENDFILE)
 		moved = sys_4(SYS_sendfile, fd, (long)a[1], (long)a[2], (long)n);
 	else
@@ -86,24 +83,43 @@ static int64_t move_away(const struct call *c, uint64_t n)
 	return moved;
 }
 
-/* Bytes that c would have sent, or -errno. */
-static int64_t swallow(const struct call *c)
+/* Bytes that c would have sent, or -errno.  *ret_err: why nothing could be done, 0. */
+static int64_t swallow(const struct call *c, int *ret_err)
 {
 	int64_t total = fault_piece_total(c);
+	int fd;
 
+	*ret_err = 0;
 	if (total <= 0)
 		return total;
-	if (call_table[c->id].shape == SHAPE_NONE)
-		return move_away(c, (uint64_t)total);
-	return fault_piece_readable(c, (uint64_t)total) ? total : -EFAULT;
+	if (call_table[c->id].shape != SHAPE_NONE)
+		return fault_piece_readable(c, (uint64_t)total) ? total : -EFAULT;
+	fd = sys_open("/dev/null", O_WRONLY | O_CLOEXEC, 0);
+	if (fd >= 0)
+		return move_away(c, fd, (uint64_t)total);
+	*ret_err = -fd;
+	return 0;
 }
 
-static __attribute__((noinline)) bool drop_write(struct call *c, uint64_t *ret_dropped)
+/* True: c goes on, since what it sends cannot be thrown away.  That error is ours, not the application's. */
+static __attribute__((noinline)) bool drop_write(struct call *c, struct conn *conn,
+						 struct fault_conn *fc, bool first)
 {
-	int64_t n = swallow(c);
+	struct fault_hit *h = &fc->on[DIR_TX];
+	int err;
+	int64_t n = swallow(c, &err);
 
-	*ret_dropped = n > 0 ? (uint64_t)n : 0;
+	if (err) {
+		if (first)
+			fc->drop_until[DIR_TX] = 0; /* it lost nothing, and is to lose nothing */
+		fault_tell(c, conn, h, TRACE_FAULT_FAILED, err);
+		return true;
+	}
 	fault_piece_answer(c, n);
+	n = n > 0 ? n : 0;
+	fault_count_bytes(h, (uint64_t)n);
+	if (first)
+		fault_tell(c, conn, h, TRACE_FAULT_ACTED, n);
 	return false;
 }
 
@@ -151,12 +167,14 @@ bool fault_drop(struct call *c, struct conn *conn, struct fault_conn *fc, enum d
 	/* One that waits says so before it does. */
 	if (first && dir == DIR_RX)
 		fault_tell(c, conn, h, TRACE_FAULT_ACTED, 0);
-	go_on = dir == DIR_TX ? drop_write(c, &dropped) : drop_read(c, fc, &dropped, &more);
-	fault_count_bytes(h, dropped);
+	if (dir == DIR_TX) {
+		go_on = drop_write(c, conn, fc, first);
+	} else {
+		go_on = drop_read(c, fc, &dropped, &more);
+		fault_count_bytes(h, dropped);
+	}
 	if (more)
 		gate_rearm(conn, DIR_RX);
-	if (first && dir == DIR_TX)
-		fault_tell(c, conn, h, TRACE_FAULT_ACTED, (int64_t)dropped);
 	return (first && follows(fc, dir, fd) && dir == DIR_RX) || go_on;
 }
 

@@ -30,16 +30,18 @@ enum {
 
 int64_t fault_drain(int fd, uint64_t *ret_dropped)
 {
-	uint8_t *scratch = fault_scratch_take();
+	struct fault_room room;
+	unsigned most;
 	int64_t got = 1;
 
 	*ret_dropped = 0;
-	for (unsigned i = 0; scratch && i < DRAIN && got > 0; i++) {
-		got = sys_call(SYS_recvfrom, fd, (long)scratch, FAULT_SCRATCH, MSG_DONTWAIT, 0, 0);
+	fault_room_take(&room);
+	most = DRAIN * (unsigned)(FAULT_SCRATCH / room.n);
+	for (unsigned i = 0; i < most && got > 0; i++) {
+		got = sys_call(SYS_recvfrom, fd, (long)room.p, (long)room.n, MSG_DONTWAIT, 0, 0);
 		*ret_dropped += got > 0 ? (uint64_t)got : 0;
 	}
-	if (scratch)
-		fault_scratch_give(scratch);
+	fault_room_give(&room);
 	return got;
 }
 

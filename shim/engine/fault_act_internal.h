@@ -20,6 +20,15 @@ int64_t fault_wait_out(int fd);
 uint8_t *fault_scratch_take(void);
 void fault_scratch_give(uint8_t *p);
 
+/* That memory, or a little on the stack when others have all of it. */
+struct fault_room {
+	uint8_t *p;
+	uint64_t n;
+	uint8_t little[128];
+};
+void fault_room_take(struct fault_room *r);
+void fault_room_give(const struct fault_room *r);
+
 /* The descriptor of c that means the connection in that direction. */
 static inline int fault_fd(const struct call *c, enum dir dir)
 {

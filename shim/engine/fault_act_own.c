@@ -135,19 +135,18 @@ static __attribute__((noinline)) int64_t send_own(const struct call *c, const st
 						  struct fault_own *own)
 {
 	int fd = fault_fd(c, DIR_TX);
+	struct fault_room room;
 
 	while (own->done < own->len) {
 		uint64_t left = own->len - own->done;
-		uint8_t *scratch = fault_scratch_take();
 		int64_t sent;
 
-		if (!scratch)
-			return -EAGAIN;
-		left = left < FAULT_SCRATCH ? left : FAULT_SCRATCH;
-		make_bytes(conn, own, scratch, left);
-		sent = sys_call(SYS_sendto, fd, (long)scratch, (long)left,
+		fault_room_take(&room);
+		left = left < room.n ? left : room.n;
+		make_bytes(conn, own, room.p, left);
+		sent = sys_call(SYS_sendto, fd, (long)room.p, (long)left,
 				MSG_NOSIGNAL | MSG_DONTWAIT, 0, 0);
-		fault_scratch_give(scratch);
+		fault_room_give(&room);
 		own->done += sent > 0 ? (uint64_t)sent : 0;
 		if (sent == -EAGAIN && fault_piece_blocks(c))
 			sent = fault_wait_out(fd);
@@ -162,20 +161,19 @@ static __attribute__((noinline)) int64_t give_own(const struct call *c, const st
 						  struct fault_own *own)
 {
 	uint64_t left = own->len - own->done, done = own->done, n;
-	uint8_t *scratch = fault_scratch_take();
-	int64_t put = -EAGAIN;
+	struct fault_room room;
+	int64_t put = 0;
 
-	if (!scratch)
-		return put;
+	fault_room_take(&room);
 	for (uint64_t skip = 0; left; left -= n, skip += n) {
-		n = left < FAULT_SCRATCH ? left : FAULT_SCRATCH;
-		make_bytes(conn, own, scratch, n);
-		put = fault_piece_put(c, skip, scratch, n);
+		n = left < room.n ? left : room.n;
+		make_bytes(conn, own, room.p, n);
+		put = fault_piece_put(c, skip, room.p, n);
 		own->done += put > 0 ? (uint64_t)put : 0;
 		if (put != (int64_t)n)
 			break;
 	}
-	fault_scratch_give(scratch);
+	fault_room_give(&room);
 	if (own->done == done)
 		return put;
 	put = (int64_t)(own->done - done);

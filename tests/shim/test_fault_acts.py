@@ -39,6 +39,24 @@ while True:
         print(e.errno, flush=True)
 """
 
+# Sends a body with sendfile, without a descriptor to spare.
+FULL = """
+import os, resource, socket, sys, tempfile
+body = tempfile.TemporaryFile()
+body.write(b"hello")
+body.flush()
+listener = socket.create_server(("127.0.0.1", int(sys.argv[1])), backlog=8)
+c = listener.accept()[0]
+c.recv(65536)
+c.send(b"HTTP/1.1 200 OK\\r\\nContent-Length: 5\\r\\n\\r\\n")
+resource.setrlimit(resource.RLIMIT_NOFILE, (3, 3))
+try:
+    print(os.sendfile(c.fileno(), body.fileno(), 0, 5), flush=True)
+except OSError as e:
+    print("error", e.errno, flush=True)
+c.close()
+"""
+
 # Blocks, dies of SIGPIPE, and says how much of its answer was taken.
 WHOLE = """
 import signal, socket, sys
@@ -225,6 +243,16 @@ class Behind(Faulty):
         harness.wait_for(lambda: any(line.isdigit() for line in self.lines()), "the end of the write")
         self.assertLess(40, int(next(line for line in self.lines() if line.isdigit())))
         self.assertTrue(self.server.is_running())
+
+    def test_what_cannot_be_done_to_sendfile_is_recorded_and_the_answer_gets_through(self):
+        for fault in ("drop", "corrupt=5"):
+            with self.subTest(fault):
+                self.once("tx@response-body:%s:conn=1" % fault, FULL)
+                self.assertEqual(self.exactly(self.ask(), len(ANSWER)), ANSWER)
+                harness.wait_for(lambda: "5" in self.lines(), "what sendfile returned")
+                harness.wait_for(self.found, "the record")
+                self.assertEqual(self.found(), [(fault.split("=")[0], 38, tracefile.FAILED)])
+                self.server.stop()
 
     def test_an_error_is_that_of_the_next_call(self):
         self.once("rx@request-head+4:error=ENOBUFS:conn=1")

@@ -15,6 +15,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "tools/format/format.h"
 #include "tools/scenario/observe.h"
 #include "tools/scenario/server.h"
 
@@ -110,14 +111,15 @@ static void give_back(struct shakedown *s)
 	free(s);
 }
 
-/* Behind the sentence: what the server printed last. */
+/* Behind the sentence: what the server printed last, without what a terminal would obey. */
 static void add_tail(const struct shakedown *s, char *why, size_t size)
 {
-	char *tail = server_tail(s->server.log);
+	char *tail = server_tail(s->server.log), *clean = tail ? format_clean(tail) : NULL;
 	size_t n = strlen(why);
 
-	if (tail && *tail && n < size)
-		snprintf(why + n, size - n, "; it printed: %s", tail);
+	if (clean && *clean && n < size)
+		snprintf(why + n, size - n, "; it printed: %s", clean);
+	free(clean);
 	free(tail);
 }
 
