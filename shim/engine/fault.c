@@ -261,13 +261,44 @@ static void sleep_until(uint64_t t)
 		;
 }
 
+/* The bytes wait in the queue: what they wait for is served, and the next call does not wait for it again. */
+static NOINLINE void serve_queued(struct way *y)
+{
+	struct sight_work *w = sight_work_take();
+	uint64_t until = y->p.until;
+	bool more = true;
+
+	if (!w)
+		return;
+	w->n = 0;
+	for (unsigned i = 0; more && i < TELLS && control_now(&w->view) && attend(y, w); i++) {
+		more = time_queued(w, until, &y->p);
+		conn_unlock(y->conn);
+		if (more)
+			fault_tell(y->c, y->conn, &y->p.hit, y->p.what, y->p.value);
+	}
+	sight_work_give(w);
+}
+
+/* Can the queue take it?  Then it is answered. */
+static bool takes_queue(struct way *y)
+{
+	const struct pick *p = &y->p;
+
+	if (p->mode != FAULT_MODE_QUEUE || y->dir != DIR_TX || y->done ||
+	    p->until == GATE_RELEASE || queue_write(y->c, y->conn, p->until, p->hit.stat))
+		return false;
+	if (y->c->ret > 0)
+		serve_queued(y);
+	return true;
+}
+
 /* True: ask again. */
 static NOINLINE bool wait_for(struct way *y)
 {
 	struct pick *p = &y->p;
 
-	if (p->mode == FAULT_MODE_QUEUE && y->dir == DIR_TX && !y->done &&
-	    p->until != GATE_RELEASE && !queue_write(y->c, y->conn, p->until, p->hit.stat))
+	if (takes_queue(y))
 		return false;
 	if (p->mode == FAULT_MODE_SLEEP && p->until != GATE_RELEASE) {
 		sleep_until(p->until);

@@ -272,6 +272,12 @@ static NOINLINE bool finish(struct sight_work *w, struct pick *p)
 	return false;
 }
 
+bool time_queued(struct sight_work *w, uint64_t until, struct pick *p)
+{
+	w->now = until;
+	return finish(w, p);
+}
+
 bool time_pick(struct sight_work *w, struct pick *p)
 {
 	struct sight_wait *t = &w->wait;

@@ -14,6 +14,10 @@
 /* True: p says what to do: wait, or write a record. */
 bool time_pick(struct sight_work *w, struct pick *p);
 
+/* The bytes were queued, to leave at a time: the waiting is behind them, as far as calls are concerned.
+ * True: p is a record; ask again. */
+bool time_queued(struct sight_work *w, uint64_t until, struct pick *p);
+
 /* A hit further on, about which nothing is to be done but the record, because its time is over; ret_ns is
  * how long it was. */
 bool time_is_over(const struct sight_work *w, const struct fault_hit *h, int64_t *ret_ns);

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """What takes time on purpose, seen by a small server: what it may and may not notice, and what its peer gets."""
 
+import json
 import os
 import subprocess
 import tempfile
@@ -12,6 +13,9 @@ import programs
 from harness import SHAKEDOWN, shakedown
 
 DELAY = 0.3
+
+UPGRADE = (b"GET /chat HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
+           b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n")
 
 # Accepts one connection, reads from it, does what the test says, and prints what it saw.
 SERVER = """
@@ -46,7 +50,7 @@ def is_held(data):
 class Served:
     """A server under rules, and what its peer received: (seconds since its request, bytes)."""
 
-    def __init__(self, rule, body, folder):
+    def __init__(self, rule, body, folder, request=b"go"):
         path = os.path.join(folder, "server.py")
         with open(path, "w", encoding="utf-8") as file:
             file.write(SERVER % body)
@@ -57,7 +61,7 @@ class Served:
                               stdin=subprocess.DEVNULL, text=True) as server:
             port = int(server.stdout.readline())
             with harness.Client(port) as client:
-                client.send(b"go")
+                client.send(request)
                 began = time.monotonic()
                 while True:
                     try:
@@ -70,6 +74,10 @@ class Served:
             self.out = server.stdout.read().splitlines()
         self.status = server.returncode
 
+    def rules(self):
+        report = shakedown("report", "--format", "json", self.trace)
+        return json.loads(report.stdout)["rules"]
+
     @property
     def data(self):
         return b"".join(data for _, data in self.got)
@@ -80,8 +88,8 @@ class Case(unittest.TestCase):
         self.folder = tempfile.TemporaryDirectory(prefix="shakedown-gate-")
         self.addCleanup(self.folder.cleanup)
 
-    def serve(self, rule, body):
-        return Served(rule, body, self.folder.name)
+    def serve(self, rule, body, *request):
+        return Served(rule, body, self.folder.name, *request)
 
 
 class Queue(Case):
@@ -105,6 +113,21 @@ print(len(others()))
 c.send(b"one"); c.shutdown(socket.SHUT_WR); print(c.recv(10))
 """)
         self.assertEqual((s.data, s.out), (b"one", ["b''"]))
+
+    def test_only_the_unit_that_was_hit_waits_and_the_wait_is_counted(self):
+        s = self.serve("tx@response-head:delay=300ms,mode=queue", r"""
+c.recv(4096)
+c.send(b"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
+       b"Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\r\n")
+while queued():
+    time.sleep(0.001)
+c.send(b"\x81\x01a"); c.close()
+""", UPGRADE)
+        self.assertEqual(s.got[-2][1], b"\x81\x01a")
+        self.assertLess(s.got[-2][0] - s.got[0][0], DELAY / 2)
+        stats = s.rules()[0]
+        self.assertEqual((stats["hits"], stats["lost"]), (1, 0))
+        self.assertGreaterEqual(stats["waited_ns"], DELAY * 0.9e9)
 
     def test_bytes_follow_their_connection_when_its_descriptor_goes_to_the_next_client(self):
         # The next client is the server's own: nobody else knows when the number is free.
