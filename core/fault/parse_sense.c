@@ -257,6 +257,18 @@ static bool acts_make_sense(const struct fault_parse *p)
 
 /* ---- sites and keys ---- */
 
+/* A request's head moves from client to server alone, an answer's the other way. */
+static bool head_moves_otherwise(const struct fault_rule *r)
+{
+	bool known = r->stream || fault_given(r, FAULT_KEY_ROLE);
+	bool turn = !r->stream && r->role == ROLE_CLIENT;
+	enum dir dir = r->phase == PHASE_REQUEST_HEAD ? DIR_RX : DIR_TX;
+
+	if (!known || (r->phase != PHASE_REQUEST_HEAD && r->phase != PHASE_RESPONSE_HEAD))
+		return false;
+	return !(r->dirs >> (turn ? !dir : dir) & 1);
+}
+
 static bool phase_makes_sense(const struct fault_parse *p)
 {
 	const struct fault_rule *r = p->r;
@@ -266,6 +278,10 @@ static bool phase_makes_sense(const struct fault_parse *p)
 		return blame(p, p->phase,
 			     "no byte moves in this phase: leave the place out, or "
 			     "name the phase before or behind it");
+	if (head_moves_otherwise(r))
+		return blame(p, p->phase,
+			     "this head moves the other way: a request goes upstream (rx of a "
+			     "server), an answer downstream (tx)");
 	if (r->phase == PHASE_ACCEPTED && r->given & KEYS_HEAD)
 		return blame_keys(p, r->given & KEYS_HEAD,
 				  "no request has come in the phase accepted: take a later phase");

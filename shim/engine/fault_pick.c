@@ -110,6 +110,23 @@ static bool frame_unit(const struct sight_work *w, const struct fault_rule *r, u
 	       (r->where != FAULT_WHERE_OFFSET || pos >= at->frame_off[w->dir] + r->at);
 }
 
+/* Do the phase's own bytes move the other way?  What moves this way behind it belongs to another one. */
+static bool moves_otherwise(const struct sight_work *w, const struct fault_rule *r)
+{
+	bool requests = (w->dir == DIR_RX) == (w->m.role == ROLE_SERVER);
+
+	switch ((enum phase)r->phase) {
+	case PHASE_REQUEST_HEAD:
+	case PHASE_REQUEST_BODY:
+		return !requests;
+	case PHASE_RESPONSE_HEAD:
+	case PHASE_RESPONSE_BODY:
+		return requests;
+	default:
+		return false;
+	}
+}
+
 static bool end_unit(const struct sight_work *w, const struct fault_rule *r, uint64_t pos,
 		     bool leaving, uint64_t *unit)
 {
@@ -118,7 +135,7 @@ static bool end_unit(const struct sight_work *w, const struct fault_rule *r, uin
 
 	if (leaving && at->phase == r->phase)
 		left = at->exchange + 1;
-	else if (leaving || pos != w->start)
+	else if (leaving || pos != w->start || moves_otherwise(w, r))
 		return false;
 	*unit = fault_unit_of_phase(left - 1, (enum phase)r->phase);
 	return left;
@@ -132,7 +149,7 @@ static bool passed_unit(const struct sight_work *w, const struct fault_rule *r, 
 	uint32_t left = at->left[r->phase];
 
 	*unit = fault_unit_of_phase(left - 1, (enum phase)r->phase);
-	return left && pos == w->start && r->where == FAULT_WHERE_START &&
+	return left && pos == w->start && r->where == FAULT_WHERE_START && !moves_otherwise(w, r) &&
 	       (at->empty[w->dir] >> r->phase & 1) &&
 	       (left == at->exchange + 1 || left == at->exchange);
 }

@@ -137,6 +137,13 @@ class Places(Ruled):
             c.echo(b"second")
         self.assertEqual(len(self.acted()), 1)
 
+    def test_a_rule_for_a_phase_whose_bytes_move_the_other_way_acts_on_no_other_phase(self):
+        for rule in ("tx@request-head:reset", "tx@request-head.end:reset", "tx@request-body:reset"):
+            with self.subTest(rule):
+                self.serve(rule)
+                self.get()
+                self.assertEqual(self.acted(), [])
+
     def test_each_frame_is_a_unit_with_a_number_and_an_opcode(self):
         self.serve("second=rx@frames:delay=5ms:frame=2;pings=rx@frames:delay=5ms:op=9")
         with self.server.client() as c:
