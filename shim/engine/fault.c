@@ -442,10 +442,43 @@ static NOINLINE enum step act_behind_part(struct way *y)
 	return pass(y);
 }
 
+/* The next call picks it again. */
+static NOINLINE void put_back(const struct way *y)
+{
+	const struct fault_hit *h = &y->p.hit;
+	struct sight *s;
+
+	if (y->p.kind == PICK_PASS || !conn_lock(y->conn))
+		return;
+	s = sight_row(y->conn);
+	if (s)
+		s->rule[h->n].done[y->dir] &= (uint8_t) ~(1u << (h->act - h->rule->act));
+	conn_unlock(y->conn);
+}
+
+/* What is done in another way than by the whole call goes past the queue: not before that is empty.
+ * False: answered. */
+static NOINLINE bool comes_next(struct way *y)
+{
+	const struct pick *p = &y->p;
+	bool past = p->kind == PICK_SHAPE || p->kind == PICK_OUTCOME ||
+		    (p->kind == PICK_PASS && (y->done || p->segment || p->bytes < y->left));
+
+	if (y->dir != DIR_TX || !past || !queue_bytes(y->conn) || queue_waits(y->c, y->conn))
+		return true;
+	put_back(y);
+	if (y->done)
+		fault_piece_answer(y->c, (int64_t)y->done);
+	return false;
+}
+
 static NOINLINE enum step act(struct way *y)
 {
 	struct pick *p = &y->p;
 	bool go_on = true;
+
+	if (!comes_next(y))
+		return STEP_DONE;
 
 	switch ((enum pick_kind)p->kind) {
 	case PICK_PASS:

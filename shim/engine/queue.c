@@ -23,6 +23,8 @@ enum {
 	CHUNK = 4096,
 	AGAIN = 2000000, /* ns until a socket that was full is tried again */
 	LAST_WAIT = 100, /* ms, for one that is full when the process ends */
+	TRIES = 128,	 /* for the lock, AGAIN apart */
+	SPLICE_TO = 2,	 /* argument of splice */
 	APART = 512,	 /* descriptors of ours have numbers from here on, if they may */
 };
 
@@ -52,6 +54,25 @@ static struct chunk *chunks;
 static uint16_t *numbers; /* 1 + queue, by row of connections */
 static struct queue queues[QUEUES];
 static uint32_t fresh, free_one;
+
+static void queue_pause(uint64_t ns)
+{
+	struct timespec ts = {.tv_nsec = (long)ns};
+
+	(void)sys_4(SYS_clock_nanosleep, CLOCK_MONOTONIC, 0, (long)&ts, 0);
+}
+
+/* The lock is given back in moments, but at the end of the process; never, where a signal handler
+ * interrupted who has it. */
+static __attribute__((noinline)) bool lock_queues(uint32_t me)
+{
+	for (unsigned i = 0; i < TRIES; i++) {
+		if (gate_enter(me))
+			return true;
+		queue_pause(AGAIN);
+	}
+	return false;
+}
 
 /* ---- memory; the lock is held ---- */
 
@@ -163,7 +184,7 @@ static int other_descriptor(const struct queue *q, int fd)
 
 /* Numbers are given again to others, also by calls that are not seen: ask before every use.  False: the
  * socket is out of reach. */
-static bool is_ours(struct queue *q)
+static bool reaches(struct queue *q)
 {
 	if (conn_cookie(q->fd) == q->cookie)
 		return true;
@@ -179,7 +200,8 @@ static bool is_broken(int fd)
 {
 	struct pollfd p = {.fd = fd};
 
-	return sys_3(SYS_poll, (long)&p, 1, 0) != 0;
+	/* An error that is only to be read (POLLERR) does not end it. */
+	return sys_3(SYS_poll, (long)&p, 1, 0) > 0 && (p.revents & (POLLHUP | POLLNVAL));
 }
 
 /* So many bytes more, or less, are queued: what is counted as lost until it has left. */
@@ -198,6 +220,14 @@ static void lose(struct queue *q)
 	q->bytes = 0;
 }
 
+/* What has not left never will: what follows must not close the gap. */
+static void cut_off(struct queue *q)
+{
+	if (q->first && reaches(q))
+		(void)sys_2(SYS_shutdown, q->fd, SHUT_WR);
+	lose(q);
+}
+
 /* Send what is due.  False: the socket is full. */
 static bool send_due(struct queue *q, uint64_t now)
 {
@@ -205,8 +235,8 @@ static bool send_due(struct queue *q, uint64_t now)
 		struct chunk *c = &chunks[q->first - 1];
 		long n;
 
-		if (!is_ours(q) || is_broken(q->fd)) {
-			lose(q);
+		if (!reaches(q) || is_broken(q->fd)) {
+			cut_off(q);
 			break;
 		}
 		n = sys_call(SYS_sendto, q->fd, (long)(c->data + c->from), c->len,
@@ -214,7 +244,7 @@ static bool send_due(struct queue *q, uint64_t now)
 		if (n == -EAGAIN)
 			return false;
 		if (n < 0) {
-			lose(q);
+			cut_off(q);
 			break;
 		}
 		c->from = (uint16_t)(c->from + n);
@@ -227,9 +257,9 @@ static bool send_due(struct queue *q, uint64_t now)
 }
 
 /* What came behind the bytes. */
-static void finish(struct queue *q)
+static void end_queue(struct queue *q)
 {
-	if (q->shuts && is_ours(q))
+	if (q->shuts && reaches(q))
 		(void)sys_2(SYS_shutdown, q->fd, SHUT_WR);
 	/* The application may have closed whatever it found. */
 	if (q->closed && conn_cookie(q->fd) == q->cookie)
@@ -239,29 +269,37 @@ static void finish(struct queue *q)
 
 static void work(struct conn *conn, uint32_t id, uint64_t what);
 
-/* Come back when there is something to do. The lock is held. */
-static void plan(struct queue *q, uint64_t at)
+/* Come back when there is something to do. The lock is held.  False: there is no room for another deadline. */
+static bool plan(struct queue *q, uint64_t at)
 {
 	struct gate_due *d = q->due ? NULL : gate_due_add(at);
 
 	if (!d)
-		return;
+		return q->due;
 	d->task = work;
 	d->what = (uint64_t)q->turn << 32 | (uint64_t)(q - queues);
 	d->row = q->row;
 	d->id = q->id;
 	q->due = true;
+	return true;
 }
 
 static void go_on(struct queue *q, uint64_t now)
 {
+	uint64_t at = 0;
+
 	if (!send_due(q, now))
-		return plan(q, now + AGAIN);
-	if (q->first)
-		return plan(q, chunks[q->first - 1].at);
-	if (q->closed && q->closes_at > now)
-		return plan(q, q->closes_at);
-	finish(q);
+		at = now + AGAIN;
+	else if (q->first)
+		at = chunks[q->first - 1].at;
+	else if (q->closed && q->closes_at > now)
+		at = q->closes_at;
+	if (at && plan(q, at))
+		return;
+	/* Nobody would come back: too early is better than never. */
+	if (at && !send_due(q, UINT64_MAX))
+		cut_off(q);
+	end_queue(q);
 }
 
 /* Now or never; what a socket does not take is lost. */
@@ -274,8 +312,8 @@ static void send_last(struct queue *q)
 		if (sys_3(SYS_poll, (long)&p, 1, LAST_WAIT) <= 0)
 			break;
 	}
-	lose(q);
-	finish(q);
+	cut_off(q);
+	end_queue(q);
 }
 
 static void work(struct conn *conn, uint32_t id, uint64_t what)
@@ -283,7 +321,7 @@ static void work(struct conn *conn, uint32_t id, uint64_t what)
 	struct queue *q = &queues[(uint32_t)what % QUEUES];
 	uint64_t now = clock_now();
 
-	if (!gate_enter(clock_thread()))
+	if (!lock_queues(clock_thread()))
 		return;
 	if (q->id == id && q->turn == what >> 32) {
 		q->due = false;
@@ -337,25 +375,42 @@ static __attribute__((noinline)) int64_t keep_bytes(struct call *c, struct conn 
 	int64_t total = can_keep(c) ? fault_piece_total(c) : -1, took = -1;
 	struct queue *q;
 
-	if (total <= 0 || !gate_enter(clock_thread_at(c->place)))
+	if (total <= 0)
 		return -1;
+	if (!lock_queues(clock_thread_at(c->place)))
+		return find(conn) ? -EAGAIN : -1;
 	q = is_broken((int)c->arg[0]) ? NULL : make(conn, (int)c->arg[0]);
 	if (q && (q->shuts || q->closed)) {
 		took = -EPIPE;
+	} else if (q && !plan(q, until)) {
+		q->id = q->first ? q->id : 0;
 	} else if (q) {
 		uint64_t last = q->last ? chunks[q->last - 1].at : 0;
 
 		q->stat = q->stat ? q->stat : stat;
 		took = append(q, c, (uint64_t)total, until > last ? until : last);
-		if (q->first)
-			plan(q, chunks[q->first - 1].at);
-		else
-			q->id = 0;
+		q->id = q->first ? q->id : 0;
 	}
 	gate_leave();
 	if (took > 0)
 		gate_thread_want(until, true);
 	return took;
+}
+
+/* Wait until something may have left.  False: answered. */
+static bool wait_for_room(struct call *c, struct conn *conn, uint64_t until)
+{
+	if (gate_wait(c, conn, DIR_TX, until, UINT32_MAX) == GATE_ANSWERED)
+		return false;
+	if (clock_now() >= until)
+		return true;
+	/* There was no gate to be had. */
+	if (!gate_blocks(c, (int)c->arg[call_table[c->id].op == OP_SPLICE ? SPLICE_TO : 0])) {
+		c->ret = -EAGAIN;
+		return false;
+	}
+	queue_pause(AGAIN);
+	return true;
 }
 
 bool queue_write(struct call *c, struct conn *conn, uint64_t until, struct control_stat *stat)
@@ -364,7 +419,7 @@ bool queue_write(struct call *c, struct conn *conn, uint64_t until, struct contr
 
 	while ((took = keep_bytes(c, conn, until, stat)) == 0) {
 		/* Full: until something left. */
-		if (gate_wait(c, conn, DIR_TX, clock_now() + AGAIN, UINT32_MAX) == GATE_ANSWERED)
+		if (!wait_for_room(c, conn, clock_now() + AGAIN))
 			return false;
 	}
 	if (took == -1)
@@ -373,43 +428,83 @@ bool queue_write(struct call *c, struct conn *conn, uint64_t until, struct contr
 	return false;
 }
 
-/* Something queued comes before what this call does. */
-static bool is_queued(struct conn *conn, const struct call *c, uint64_t *ret_last)
-{
-	struct queue *q;
-	bool queued = false;
+enum behind {
+	BEHIND_NOTHING,
+	BEHIND_BYTES,
+	BEHIND_UNKNOWN, /* the lock was not to be had */
+};
 
-	if (!chunks || !gate_enter(clock_thread_at(c->place)))
-		return false;
+/* Does something queued come before what this call does?  What a broken socket has does not. */
+static enum behind is_queued(struct conn *conn, const struct call *c, uint64_t *ret_last)
+{
+	enum behind behind = BEHIND_NOTHING;
+	struct queue *q;
+
+	/* Without a queue nobody has to wait for the lock: writes at once have no order. */
+	if (!find(conn))
+		return BEHIND_NOTHING;
+	if (!lock_queues(clock_thread_at(c->place)))
+		return BEHIND_UNKNOWN;
 	q = find(conn);
-	if (q && q->first) {
-		queued = true;
+	if (q && q->first && reaches(q) && !is_broken(q->fd)) {
+		behind = BEHIND_BYTES;
 		*ret_last = chunks[q->last - 1].at;
 		if (call_table[c->id].op == OP_SHUTDOWN)
 			q->shuts = true;
 	}
 	gate_leave();
-	return queued;
+	return behind;
+}
+
+/* What arrives is not in the queue's way. */
+static bool shuts_behind(struct call *c, struct conn *conn)
+{
+	enum behind behind;
+	uint64_t last;
+
+	if ((int)c->arg[1] != SHUT_WR && (int)c->arg[1] != SHUT_RDWR)
+		return true;
+	behind = is_queued(conn, c, &last);
+	if (behind == BEHIND_NOTHING)
+		return true;
+	c->ret = behind == BEHIND_UNKNOWN ? -EAGAIN : 0;
+	if (!c->ret && (int)c->arg[1] == SHUT_RDWR)
+		c->ret = sys_2(SYS_shutdown, (long)c->arg[0], SHUT_RD);
+	return false;
+}
+
+bool queue_waits(struct call *c, struct conn *conn)
+{
+	enum behind behind;
+	uint64_t last;
+
+	while ((behind = is_queued(conn, c, &last)) != BEHIND_NOTHING) {
+		if (behind == BEHIND_UNKNOWN) {
+			c->ret = -EAGAIN;
+			return false;
+		}
+		last = last > clock_now() ? last : clock_now();
+		if (!wait_for_room(c, conn, last + AGAIN))
+			return false;
+	}
+	return true;
 }
 
 bool queue_enters(struct call *c, struct conn *conn)
 {
-	bool shuts = call_table[c->id].op == OP_SHUTDOWN;
+	enum behind behind;
 	uint64_t last;
 
-	if (shuts && (int)c->arg[1] == SHUT_RD)
-		return true;
-	while (is_queued(conn, c, &last)) {
-		if (shuts) {
-			c->ret = 0;
-			return false;
-		}
-		if (can_keep(c))
-			return queue_write(c, conn, last, NULL);
-		if (gate_wait(c, conn, DIR_TX, last + AGAIN, UINT32_MAX) == GATE_ANSWERED)
-			return false;
-	}
-	return true;
+	if (call_table[c->id].op == OP_SHUTDOWN)
+		return shuts_behind(c, conn);
+	if (!can_keep(c))
+		return queue_waits(c, conn);
+	behind = is_queued(conn, c, &last);
+	if (behind == BEHIND_UNKNOWN)
+		c->ret = -EAGAIN;
+	/* What the queue does not take goes on only when it is empty. */
+	return behind == BEHIND_NOTHING ||
+	       (behind == BEHIND_BYTES && queue_write(c, conn, last, NULL) && queue_waits(c, conn));
 }
 
 /* ---- closing ---- */
@@ -426,7 +521,7 @@ void queue_moves(struct conn *conn, int fd)
 	struct queue *q;
 	int other;
 
-	if (!chunks || !gate_enter(clock_thread()))
+	if (!find(conn) || !lock_queues(clock_thread()))
 		return;
 	q = find(conn);
 	if (q && !q->closed && q->fd == fd) {
@@ -442,7 +537,7 @@ void queue_closes(struct conn *conn, int fd, uint64_t until)
 	struct queue *q;
 	int kept;
 
-	if ((!chunks && !until) || !gate_enter(clock_thread()))
+	if ((!until && !find(conn)) || !lock_queues(clock_thread()))
 		return;
 	q = until ? make(conn, fd) : find(conn);
 	if (q && q->closed)
@@ -459,11 +554,15 @@ void queue_closes(struct conn *conn, int fd, uint64_t until)
 		q->cookie = conn_cookie(kept);
 		q->closed = true;
 		q->closes_at = until;
-		plan(q, q->first ? chunks[q->first - 1].at : until);
 		until = q->first ? chunks[q->first - 1].at : until;
+		if (!plan(q, until)) {
+			if (!send_due(q, UINT64_MAX))
+				cut_off(q);
+			end_queue(q);
+		}
 	} else if (q) {
-		(void)send_due(q, UINT64_MAX);
-		lose(q);
+		if (!send_due(q, UINT64_MAX))
+			cut_off(q);
 		q->id = 0;
 	}
 	gate_leave();

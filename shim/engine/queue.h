@@ -31,6 +31,9 @@ bool queue_write(struct call *c, struct conn *conn, uint64_t until, struct contr
 /* A write or shutdown on conn, while there may be something queued.  False: answered. */
 bool queue_enters(struct call *c, struct conn *conn);
 
+/* The same for what goes past the queue: wait until it is empty. */
+bool queue_waits(struct call *c, struct conn *conn);
+
 /* A descriptor of conn that is not its last is about to be closed: go on with another one. */
 void queue_moves(struct conn *conn, int fd);
 

@@ -114,6 +114,23 @@ c.send(b"one"); c.shutdown(socket.SHUT_WR); print(c.recv(10))
 """)
         self.assertEqual((s.data, s.out), (b"one", ["b''"]))
 
+    def test_shutdown_of_both_ways_ends_reading_at_once(self):
+        s = self.serve(self.RULE, """
+c.send(b"one"); c.shutdown(socket.SHUT_RDWR); print(c.recv(10)); print(queued() >= 3)
+""")
+        self.assertEqual((s.data, s.out), (b"one", ["b''", "True"]))
+
+    def test_nothing_overtakes_the_bytes(self):
+        for other in ("c.sendmsg([b't', b'wo'])", "os.sendfile(c.fileno(), f, 0, 3)"):
+            with self.subTest(other):
+                self.folder.cleanup()
+                self.setUp()
+                s = self.serve("tx:delay=300ms,mode=queue:when=1", """
+f = os.memfd_create("f"); os.write(f, b"two")
+c.send(b"one"); %s; c.send(b"three"); c.close()
+""" % other)
+                self.assertEqual(s.data, b"onetwothree")
+
     def test_only_the_unit_that_was_hit_waits_and_the_wait_is_counted(self):
         s = self.serve("tx@response-head:delay=300ms,mode=queue", r"""
 c.recv(4096)
