@@ -87,13 +87,14 @@ static void write_row(void *to, const struct row *r)
 	if (!l->any) {
 		page_put(l->p, INK_BOLD, "rules");
 		fputc('\n', out);
-		page_put(l->p, INK_DIM, "  %10s %10s %10s  rule\n", "acted", "of", "second");
+		page_put(l->p, INK_DIM, "  %10s %10s %10s %10s  rule\n", "acted", "of", "second",
+			 "lost");
 	}
 	l->any = true;
 	page_put(l->p, r->stat.hits ? INK_PLAIN : INK_YELLOW,
-		 "  %10" PRIu64 " %10" PRIu64 " %10" PRIu64 "  ", r->stat.hits, r->stat.eligible,
-		 r->stat.shadowed);
-	page_name(l->p, INK_PLAIN, control_rule_text(r->rule, rule), l->p->width - 50);
+		 "  %10" PRIu64 " %10" PRIu64 " %10" PRIu64 " %10" PRIu64 "  ", r->stat.hits,
+		 r->stat.eligible, r->stat.shadowed, r->stat.lost);
+	page_name(l->p, INK_PLAIN, control_rule_text(r->rule, rule), l->p->width - 61);
 	page_put(l->p, INK_YELLOW, "%s%s", r->on ? "" : " (off)",
 		 r->stat.hits ? "" : " never acted");
 	fputc('\n', out);

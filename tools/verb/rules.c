@@ -134,16 +134,16 @@ static int show_stats(const struct control_file *f, const struct view *v)
 	if (!v->count)
 		puts("no rules");
 	else
-		printf("%-16s  %-3s  %10s  %10s  %10s  %12s  %10s\n", "rule", "", "eligible",
-		       "hits", "shadowed", "bytes", "waited");
+		printf("%-16s  %-3s  %10s  %10s  %10s  %12s  %10s  %10s\n", "rule", "", "eligible",
+		       "hits", "shadowed", "bytes", "waited", "lost");
 	for (uint32_t i = 0; i < v->count; i++) {
 		const struct control_stat *s = control_stat(f->h, v->rules, i), none = {0};
 
 		s = s ? s : &none;
 		printf("%-16s  %-3s  %10" PRIu64 "  %10" PRIu64 "  %10" PRIu64 "  %12" PRIu64
-		       "  %8.1fms\n",
+		       "  %8.1fms  %10" PRIu64 "\n",
 		       name_of(v, i), is_on(v, i) ? "on" : "off", s->eligible, s->hits, s->shadowed,
-		       s->bytes, (double)s->waited_ns / 1e6);
+		       s->bytes, (double)s->waited_ns / 1e6, s->lost);
 	}
 	return VERB_OK;
 }
