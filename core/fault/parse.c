@@ -329,7 +329,7 @@ static bool read_rules(const char *text, size_t n, struct fault_rule *rules, uin
 		return false; /* next_rule blamed something */
 	if (count < least) {
 		fault_blame(&p, (struct span){(const uint8_t *)end, 0},
-			    "here is missing a rule, like tx:delay=100ms");
+			    "a rule is missing here, like tx:delay=100ms");
 		return false;
 	}
 	*ret_count = count;

@@ -96,10 +96,10 @@ void fault_blame_word(const struct fault_parse *p, struct span at, const char *w
 	if (at.n) {
 		fault_put_quoted(&o, at);
 		fault_put(&o, " is not ");
-	} else {
-		fault_put(&o, "here is missing ");
 	}
 	fault_put(&o, what);
+	if (!at.n)
+		fault_put(&o, " is missing here");
 	fault_expect_words(p, at, words, of);
 }
 

@@ -134,7 +134,7 @@ bool fault_read_peer(const struct fault_parse *p, struct span value)
 	uint64_t bits;
 
 	if (!value.n) {
-		fault_blame(p, value, "here is missing an address; those with colons stand in [ ]");
+		fault_blame(p, value, "an address is missing here; those with colons stand in [ ]");
 		return false;
 	}
 	if (!fault_read_text(p, value, &at))

@@ -134,7 +134,7 @@ bool fault_read_text(const struct fault_parse *p, struct span value, struct faul
 		}
 	}
 	if (!fault_decode(value, NULL, 0)) {
-		fault_blame(p, value, "here is missing a text");
+		fault_blame(p, value, "a text is missing here");
 		return false;
 	}
 	*ret = where(p, value);
@@ -158,7 +158,7 @@ bool fault_read_name(const struct fault_parse *p, struct span value, struct faul
 	}
 	if (!value.n || value.n >= FAULT_NAME) {
 		fault_blame(p, value,
-			    value.n ? "a name has at most 31 bytes" : "here is missing a name");
+			    value.n ? "a name has at most 31 bytes" : "a name is missing here");
 		return false;
 	}
 	*ret = where(p, value);
@@ -175,7 +175,7 @@ bool fault_read_field(const struct fault_parse *p, struct span value, struct fau
 		}
 	}
 	if (!value.n) {
-		fault_blame(p, value, "here is missing the name of a field, as in hdr.Origin");
+		fault_blame(p, value, "the name of a field is missing here, as in hdr.Origin");
 		return false;
 	}
 	*ret = where(p, value);

@@ -261,9 +261,11 @@ static bool read_word(const struct fault_parse *p, const struct fault_row *row, 
 			fault_put_quoted(&o, value);
 			fault_put(&o, " is no value of ");
 		} else {
-			fault_put(&o, "here is missing the value of ");
+			fault_put(&o, "the value of ");
 		}
 		fault_put(&o, row->name);
+		if (!value.n)
+			fault_put(&o, " is missing here");
 		fault_expect_words(p, value, row_word, row);
 		return false;
 	}

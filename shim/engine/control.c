@@ -259,7 +259,7 @@ struct bench {
 	char text[TEXT_MAX];
 };
 
-static char problem[512];
+static char problem[1024];
 
 /* Line and column of a place in a text, from 1. */
 static void add_place(struct line *l, const char *text, size_t at)
@@ -300,6 +300,11 @@ static const char *say_wrong(const struct config *c, const char *text, size_t fi
 		line_add(&l, " at '");
 		add_plain(&l, text + at, e->len < n - at ? e->len : n - at);
 		line_add(&l, "'");
+	}
+	if (e->expected[0]) {
+		line_add(&l, " (valid: ");
+		line_add(&l, e->expected);
+		line_add(&l, ")");
 	}
 	line_add(&l, "; not watching");
 	return problem;

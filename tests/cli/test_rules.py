@@ -104,6 +104,7 @@ class Refusal(Folder):
                 self.assertEqual(done.returncode, 0)
                 self.assertIn(words, done.stderr)
                 self.assertEqual(done.stderr.count("\n"), 1, done.stderr)
+                self.assertEqual("(valid: " in done.stderr, words.endswith(":4: "), done.stderr)
                 self.assertNotIn(".control", done.stdout)
                 env["SHAKEDOWN_QUIET"] = "1"
                 done = subprocess.run(["true"], env=env, text=True, capture_output=True, check=False)

@@ -83,6 +83,18 @@ const struct output output_text = {"text", text_begin, text_each, text_end};
 
 /* ---- TAP ---- */
 
+/* Between single quotes YAML doubles those that are meant. */
+static void put_quoted(const char *key, const char *text)
+{
+	char *clean = format_clean(text);
+
+	printf("  %s: '", key);
+	for (const char *p = clean; p && *p; p++)
+		fputs(*p == '\'' ? "''" : (char[]){*p, 0}, stdout);
+	printf("'\n");
+	free(clean);
+}
+
 static void tap_begin(const struct runner *r)
 {
 	printf("TAP version 13\n1..%zu\n", r->cases);
@@ -99,7 +111,7 @@ static void tap_each(const struct runner *r, size_t i)
 	printf("  ---\n  result: %s\n  message: |\n", runner_verdict_name(c->result->verdict));
 	put_lines("    ", c->result->text[0] ? c->result->text : "nothing was said\n");
 	if (c->result->trace[0])
-		printf("  trace: '%s'\n", c->result->trace);
+		put_quoted("trace", c->result->trace);
 	printf("  ...\n");
 }
 

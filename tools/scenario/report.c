@@ -42,9 +42,9 @@ static bool ask_report(const struct run_case *c, const char *format, FILE *to)
 	fflush(to);
 	pid = fork();
 	if (pid == 0) {
-		dup2(fileno(to), 1);
-		execl(c->setup->tool, c->setup->tool, "report", "--all", "--format", format,
-		      c->server.trace, (char *)NULL);
+		if (dup2(fileno(to), 1) == 1)
+			execl(c->setup->tool, c->setup->tool, "report", "--all", "--format", format,
+			      c->server.trace, (char *)NULL);
 		_exit(127);
 	}
 	return pid > 0 && waitpid(pid, &status, 0) == pid && WIFEXITED(status) &&
