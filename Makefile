@@ -158,7 +158,7 @@ $(filter-out %/test_gate %/test_fault_act,$(UNIT)): $(B)/tests/unit/%: tests/uni
 # What tests in C link (include/shakedown.h): one object that keeps all names but those of the header to
 # itself, and needs nothing but libc.
 TEST_LIB_SRC := $(addprefix tools/scenario/,api.c server.c proc.c observe.c) \
-		tools/control/control_file.c $(wildcard tools/exchange/*.c) tools/format/calls.c
+		tools/control/control_file.c $(wildcard tools/exchange/*.c) tools/format/calls.c tools/format/escape.c
 TEST_LIB_OBJ := $(TEST_LIB_SRC:%.c=$(B)/host/%.o) $(CORE_OBJ)
 $(TEST_LIB): $(TEST_LIB_OBJ) Makefile
 	$(call say,AR,$@)
