@@ -28,7 +28,8 @@ static struct gate_row *rows;
 static uint32_t holder; /* thread that is in here, 0: nobody */
 static uint64_t rules;	/* that are on */
 static uint32_t rules_changed;
-static uint32_t ending; /* calls of gate_end under way */
+static uint32_t rules_released; /* likewise, until somebody got the lock */
+static uint32_t ending;		/* calls of gate_end under way */
 
 bool gate_enter(uint32_t me)
 {
@@ -199,7 +200,10 @@ enum gate_way gate_wait(struct call *c, struct conn *conn, enum dir dir, uint64_
 
 	if (!gate_enter(clock_thread_at(c->place)))
 		return GATE_PASS;
-	row = gate_row_of(conn);
+	/* It was switched off while the call was looked at: nobody would let go what is held now. */
+	row = rule < 64 && !(__atomic_load_n(&rules, __ATOMIC_RELAXED) >> rule & 1)
+		      ? NULL
+		      : gate_row_of(conn);
 	held = row && gate_shut(conn, row, dir, until, rule) && stands(conn, row, dir, fd);
 	if (held && !blocks)
 		cover(conn, row, dir);
@@ -256,24 +260,6 @@ static void open_due(struct gate_due *d)
 		gate_due_remove(d);
 }
 
-/* One way through the heap; those that take the place of others may be passed over. */
-static bool open_those_outside(uint64_t of)
-{
-	bool some = false;
-
-	for (uint32_t at = 0; at < gate_due_count();) {
-		struct gate_due *d = gate_due_at(at);
-
-		if (d->task || (d->rule < 64 && of >> d->rule & 1)) {
-			at++;
-		} else {
-			open_due(d);
-			some = true;
-		}
-	}
-	return some;
-}
-
 /* Only noted: whoever sees the new state first may have little stack left. */
 void gate_state_changed(uint64_t rules_on)
 {
@@ -310,15 +296,17 @@ static bool was_released(void)
 	return __atomic_exchange_n(&seen, all, __ATOMIC_RELAXED) != all;
 }
 
-/* Those that wait for a release: who was meant is found out by the calls that follow. */
-static bool open_those_without_end(void)
+/* Those that wait for a release, or all: who was meant is found out by the calls that follow, which are
+ * held back again where a rule in force says so.  One way through the heap; those that take the place of
+ * others may be passed over. */
+static bool open_some(bool all)
 {
 	bool some = false;
 
 	for (uint32_t at = 0; at < gate_due_count();) {
 		struct gate_due *d = gate_due_at(at);
 
-		if (d->task || d->at != GATE_RELEASE) {
+		if (d->task || !(all || d->at == GATE_RELEASE)) {
 			at++;
 		} else {
 			open_due(d);
@@ -345,13 +333,17 @@ static __attribute__((noinline)) bool look_at_rules(uint64_t now)
 
 static __attribute__((noinline)) void follow_rules(bool released)
 {
-	bool changed = __atomic_exchange_n(&rules_changed, 0, __ATOMIC_ACQUIRE);
+	bool changed;
 
-	if (!(released || changed) || !gate_enter(clock_thread()))
+	if (released)
+		__atomic_store_n(&rules_released, 1, __ATOMIC_RELEASE);
+	if (!(__atomic_load_n(&rules_released, __ATOMIC_ACQUIRE) ||
+	      __atomic_load_n(&rules_changed, __ATOMIC_ACQUIRE)) ||
+	    !gate_enter(clock_thread()))
 		return;
-	while (released && open_those_without_end())
-		;
-	while (changed && open_those_outside(rules))
+	released = __atomic_exchange_n(&rules_released, 0, __ATOMIC_ACQUIRE);
+	changed = __atomic_exchange_n(&rules_changed, 0, __ATOMIC_ACQUIRE);
+	while ((released || changed) && open_some(changed))
 		;
 	gate_leave();
 }

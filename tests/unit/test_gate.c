@@ -109,6 +109,8 @@ static int start(void **state)
 	if (!engine_start(none, TRACE_DOOR_LIBC, &problem))
 		return -1;
 	engine_faults = 1;
+	gate_state_changed(UINT64_MAX);
+	gate_expire(clock_now());
 	return 0;
 }
 
@@ -267,8 +269,15 @@ static void a_rule_that_goes_lets_go_what_it_held(void **state)
 	gate_state_changed(1u << 1);
 	gate_expire(clock_now());
 	assert_false(gate_holds(conn_of(p[0].here), DIR_RX));
-	assert_true(gate_holds(conn_of(p[1].here), DIR_RX));
+	c.arg[0] = (uint64_t)p[0].here;
+	assert_int_equal(gate_wait(&c, conn_of(p[0].here), DIR_RX, GATE_RELEASE, 0), GATE_PASS);
+	/* The other rule is still on: who asks again is held back again. */
+	c.arg[0] = (uint64_t)p[1].here;
+	assert_int_equal(gate_wait(&c, conn_of(p[1].here), DIR_RX, GATE_RELEASE, 1), GATE_ANSWERED);
 	gate_state_changed(0);
+	gate_expire(clock_now());
+	assert_false(gate_holds(conn_of(p[1].here), DIR_RX));
+	gate_state_changed(UINT64_MAX);
 	gate_expire(clock_now());
 	close_pair(p[0]);
 	close_pair(p[1]);
