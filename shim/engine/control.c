@@ -76,7 +76,7 @@ static bool open_all(struct control_header *h)
 static __attribute__((noinline)) bool look_anew(struct control_header *h, uint64_t state)
 {
 	const struct control_state *s;
-	bool follows;
+	bool follows, replaced;
 	uint64_t on;
 
 	if (__atomic_exchange_n(&seen.checking, 1, __ATOMIC_ACQUIRE))
@@ -86,6 +86,7 @@ static __attribute__((noinline)) bool look_anew(struct control_header *h, uint64
 	s = state && open_all(h) ? control_state(h) : NULL;
 	if (s && (uint64_t)((uintptr_t)s - (uintptr_t)h) != state)
 		s = NULL; /* already the next one, which the next call will see */
+	replaced = seen.rules != control_rules(h, s);
 	__atomic_store_n(&seen.rules, control_rules(h, s), __ATOMIC_RELAXED);
 	on = check_rules(seen.rules, s ? s->on : 0);
 	follows = asks_heads(seen.rules);
@@ -95,7 +96,7 @@ static __attribute__((noinline)) bool look_anew(struct control_header *h, uint64
 	__atomic_store_n(&engine_faults, on || follows, __ATOMIC_RELAXED);
 	__atomic_store_n(&control_idle, on || follows ? NEVER : state, __ATOMIC_RELAXED);
 	__atomic_store_n(&seen.checking, 0, __ATOMIC_RELEASE);
-	gate_state_changed(on);
+	gate_state_changed(on, replaced);
 	return true;
 }
 

@@ -28,6 +28,7 @@ static struct gate_row *rows;
 static uint32_t holder; /* thread that is in here, 0: nobody */
 static uint64_t rules;	/* that are on */
 static uint32_t rules_changed;
+static uint32_t rules_replaced; /* numbers mean other rules now */
 static uint32_t rules_released; /* likewise, until somebody got the lock */
 static uint32_t ending;		/* calls of gate_end under way */
 
@@ -261,9 +262,13 @@ static void open_due(struct gate_due *d)
 }
 
 /* Only noted: whoever sees the new state first may have little stack left. */
-void gate_state_changed(uint64_t rules_on)
+void gate_state_changed(uint64_t rules_on, bool replaced)
 {
 	__atomic_store_n(&rules, rules_on, __ATOMIC_RELAXED);
+	if (!engine_gates)
+		return;
+	if (replaced)
+		__atomic_store_n(&rules_replaced, 1, __ATOMIC_RELAXED);
 	__atomic_store_n(&rules_changed, 1, __ATOMIC_RELEASE);
 }
 
@@ -296,17 +301,24 @@ static bool was_released(void)
 	return __atomic_exchange_n(&seen, all, __ATOMIC_RELAXED) != all;
 }
 
-/* Those that wait for a release, or all: who was meant is found out by the calls that follow, which are
- * held back again where a rule in force says so.  One way through the heap; those that take the place of
- * others may be passed over. */
-static bool open_some(bool all)
+/* Is it to be let go: because its rule is off; or because it waits for a release, and who was meant is
+ * found out by the calls that follow? */
+static bool is_free(const struct gate_due *d, bool changed, bool released)
+{
+	bool off = !(d->rule < 64 && __atomic_load_n(&rules, __ATOMIC_RELAXED) >> d->rule & 1);
+
+	return !d->task && ((changed && off) || (released && d->at == GATE_RELEASE));
+}
+
+/* One way through the heap; those that take the place of others may be passed over. */
+static bool open_some(bool changed, bool released, bool replaced)
 {
 	bool some = false;
 
 	for (uint32_t at = 0; at < gate_due_count();) {
 		struct gate_due *d = gate_due_at(at);
 
-		if (d->task || !(all || d->at == GATE_RELEASE)) {
+		if (d->task || !(replaced || is_free(d, changed, released))) {
 			at++;
 		} else {
 			open_due(d);
@@ -333,7 +345,7 @@ static __attribute__((noinline)) bool look_at_rules(uint64_t now)
 
 static __attribute__((noinline)) void follow_rules(bool released)
 {
-	bool changed;
+	bool changed, replaced;
 
 	if (released)
 		__atomic_store_n(&rules_released, 1, __ATOMIC_RELEASE);
@@ -343,7 +355,8 @@ static __attribute__((noinline)) void follow_rules(bool released)
 		return;
 	released = __atomic_exchange_n(&rules_released, 0, __ATOMIC_ACQUIRE);
 	changed = __atomic_exchange_n(&rules_changed, 0, __ATOMIC_ACQUIRE);
-	while ((released || changed) && open_some(changed))
+	replaced = changed && __atomic_exchange_n(&rules_replaced, 0, __ATOMIC_RELAXED);
+	while (open_some(changed, released, replaced))
 		;
 	gate_leave();
 }

@@ -47,7 +47,7 @@ bool gate_holds(const struct conn *conn, enum dir dir);
 /* Let a direction go, or all that rules outside of the mask hold (state in force changed), or all whose
  * deadline is over. */
 void gate_lift(struct conn *conn, enum dir dir);
-void gate_state_changed(uint64_t rules_on);
+void gate_state_changed(uint64_t rules_on, bool replaced);
 void gate_expire(uint64_t now);
 
 /* The call moved less than it could, by our doing, and there may be more: fire the edge again. */

@@ -109,7 +109,7 @@ static int start(void **state)
 	if (!engine_start(none, TRACE_DOOR_LIBC, &problem))
 		return -1;
 	engine_faults = 1;
-	gate_state_changed(UINT64_MAX);
+	gate_state_changed(UINT64_MAX, false);
 	gate_expire(clock_now());
 	return 0;
 }
@@ -266,7 +266,7 @@ static void a_rule_that_goes_lets_go_what_it_held(void **state)
 		assert_int_equal(gate_wait(&c, conn_of(p[i].here), DIR_RX, GATE_RELEASE, i),
 				 GATE_ANSWERED);
 	}
-	gate_state_changed(1u << 1);
+	gate_state_changed(1u << 1, false);
 	gate_expire(clock_now());
 	assert_false(gate_holds(conn_of(p[0].here), DIR_RX));
 	c.arg[0] = (uint64_t)p[0].here;
@@ -274,10 +274,10 @@ static void a_rule_that_goes_lets_go_what_it_held(void **state)
 	/* The other rule is still on: who asks again is held back again. */
 	c.arg[0] = (uint64_t)p[1].here;
 	assert_int_equal(gate_wait(&c, conn_of(p[1].here), DIR_RX, GATE_RELEASE, 1), GATE_ANSWERED);
-	gate_state_changed(0);
+	gate_state_changed(0, false);
 	gate_expire(clock_now());
 	assert_false(gate_holds(conn_of(p[1].here), DIR_RX));
-	gate_state_changed(UINT64_MAX);
+	gate_state_changed(UINT64_MAX, false);
 	gate_expire(clock_now());
 	close_pair(p[0]);
 	close_pair(p[1]);
