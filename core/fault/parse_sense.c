@@ -204,24 +204,6 @@ static bool act_makes_sense(const struct fault_parse *p, const struct fault_act 
 	}
 }
 
-/* Behind the last byte of a phase nothing is left to be moved otherwise. */
-static bool may_end(enum fault_id id)
-{
-	switch (id) {
-	case FAULT_CLOSE:
-	case FAULT_HALF_CLOSE:
-	case FAULT_RESET:
-	case FAULT_DROP:
-	case FAULT_LIMIT:
-	case FAULT_PAUSE:
-	case FAULT_KILL:
-	case FAULT_SIGNAL:
-		return true;
-	default:
-		return false;
-	}
-}
-
 static bool acts_make_sense(const struct fault_parse *p)
 {
 	const struct fault_rule *r = p->r;
@@ -241,7 +223,7 @@ static bool acts_make_sense(const struct fault_parse *p)
 			if (r->act[j].fault == id)
 				return blame(p, p->act[i], "the rule has this fault already");
 		}
-		if (r->where == FAULT_WHERE_END && !may_end(id)) {
+		if (r->where == FAULT_WHERE_END && !fault_acts_behind(id)) {
 			blame(p, p->act[i],
 			      "behind the last byte of a phase this has nothing to "
 			      "act on: name the phase that follows");

@@ -223,6 +223,8 @@ size_t fault_rule_print(const struct fault_rule *r, char *to, size_t room);
 const char *fault_name(enum fault_id id);
 enum fault_kind fault_kind_of(enum fault_id id);
 const char *fault_says(enum fault_id id);
+/* Can it be done behind the last byte that moved, without the bytes that follow and without an answer? */
+bool fault_acts_behind(enum fault_id id);
 /* Name of parameter i of a fault, NULL behind the last one. */
 const char *fault_param_name(enum fault_id id, unsigned i);
 /* Name as in errno(3), or of a signal without SIG; NULL: it has none here. */

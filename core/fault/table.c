@@ -38,6 +38,23 @@ enum fault_kind fault_kind_of(enum fault_id id)
 	return (unsigned)id < FAULT_COUNT ? (enum fault_kind)faults[id].kind : FAULT_KIND_REFUSED;
 }
 
+bool fault_acts_behind(enum fault_id id)
+{
+	switch (id) {
+	case FAULT_CLOSE:
+	case FAULT_HALF_CLOSE:
+	case FAULT_RESET:
+	case FAULT_DROP:
+	case FAULT_LIMIT:
+	case FAULT_PAUSE:
+	case FAULT_KILL:
+	case FAULT_SIGNAL:
+		return true;
+	default:
+		return false;
+	}
+}
+
 const char *fault_says(enum fault_id id)
 {
 	return (unsigned)id < FAULT_COUNT ? faults[id].says : "";

@@ -533,24 +533,6 @@ void pick_next(struct sight_work *w, const struct call *c, struct pick *p)
 
 /* ---- behind a call ---- */
 
-/* Can it be done without the bytes that follow, and without an answer to give? */
-static bool ends_or_stops(const struct fault_act *a)
-{
-	switch ((enum fault_id)a->fault) {
-	case FAULT_CLOSE:
-	case FAULT_HALF_CLOSE:
-	case FAULT_RESET:
-	case FAULT_DROP:
-	case FAULT_LIMIT:
-	case FAULT_PAUSE:
-	case FAULT_KILL:
-	case FAULT_SIGNAL:
-		return true;
-	default:
-		return false;
-	}
-}
-
 /* Does the frame that the last byte belonged to go on?  What lies behind its end is another one's. */
 static bool is_inside_frame(const struct sight_work *w)
 {
@@ -566,9 +548,10 @@ static bool reached(const struct sight_work *w, uint32_t n)
 	const struct fault_rule *r = &w->view.rules->rule[n];
 
 	if (r->where == FAULT_WHERE_END)
-		return kind_of(&r->act[0]) == FAULT_KIND_OUTCOME || ends_or_stops(&r->act[0]);
+		return kind_of(&r->act[0]) == FAULT_KIND_OUTCOME ||
+		       fault_acts_behind((enum fault_id)r->act[0].fault);
 	for (uint32_t i = 0; i < r->acts; i++) {
-		if (!ends_or_stops(&r->act[i]))
+		if (!fault_acts_behind((enum fault_id)r->act[i].fault))
 			return false;
 	}
 	if (w->start == w->at.phase_off[w->dir])
